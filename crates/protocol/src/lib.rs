@@ -1,0 +1,286 @@
+//! What the client and the agent must agree on: the words, how one becomes a line of bytes, and where
+//! the agent listens. No sockets, no clock, no async. `docs/protocol.md` says the same for other programs.
+
+pub mod address;
+pub mod duration;
+pub mod frame;
+mod refusal;
+mod secret;
+
+pub use refusal::{AwsProblem, KeyOrigin, NetworkProblem, Question, Refusal};
+pub use secret::Secret;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The protocol's number, sent with every request. Raise it by hand, by one, when a program that speaks the
+/// old number would misunderstand the new; an added optional field does not need it.
+pub const PROTOCOL: u32 = 1;
+
+/// How many digits an MFA code has (IAM `TokenCode`).
+pub const CODE_DIGITS: usize = 6;
+
+/// What `GetSessionToken` accepts as `DurationSeconds`.
+pub const SESSION_SECONDS: std::ops::RangeInclusive<u32> = 900..=129_600;
+
+/// One line from the client: the protocol's number and what is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The client's [`PROTOCOL`].
+    pub protocol: u32,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// What `mfa-agentd --report` writes on its stdout, one line, before it lets go of it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartReport {
+    /// The socket takes connections.
+    Listening {
+        /// The agent's process.
+        pid: u32,
+    },
+    /// Another agent of this user holds the lock.
+    AlreadyRunning,
+    /// It will not start.
+    Failed {
+        /// What failed, with which thing.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+}
+
+/// What a client can ask. One request and one reply a connection.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Give me the credentials of a profile. Answered by [`Reply::Credentials`].
+    Credentials {
+        /// The profile, or the configured default one.
+        profile: Option<String>,
+        /// What this client does if a code is needed.
+        ask: Ask,
+        /// The profile whose variables the shell holds now (`MFA_AGENT_PROFILE`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<String>,
+    },
+    /// Is there an MFA session for a profile? Answered by [`Reply::Session`].
+    Session {
+        /// The profile, or the configured default one.
+        profile: Option<String>,
+        /// What this client does if a code is needed.
+        ask: Ask,
+        /// A session that is held already does not count: a new one is wanted.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Here is a code: open a new MFA session with it. Answered by [`Reply::Session`].
+    Login {
+        /// The profile, or the configured default one.
+        profile: Option<String>,
+        /// The MFA code, [`CODE_DIGITS`] ASCII digits.
+        code: Secret,
+        /// How long the session shall last, in seconds; else what the configuration says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration: Option<u32>,
+    },
+    /// Forget the sessions behind these profiles, or all. Answered by [`Reply::LoggedOut`].
+    Logout {
+        /// The profiles; ignored with `all`.
+        profiles: Vec<String>,
+        /// Every session.
+        all: bool,
+    },
+    /// What do you hold? Answered by [`Reply::Status`].
+    Status,
+    /// What do the AWS config files offer? Answered by [`Reply::Profiles`].
+    Profiles,
+    /// Who asked for what? Answered by [`Reply::Log`].
+    Log,
+    /// Wipe everything and leave. Understood whatever the protocol's number. Answered by [`Reply::Stopping`].
+    Stop {
+        /// Leave only if no session would be lost.
+        #[serde(default)]
+        only_if_empty: bool,
+    },
+}
+
+/// What the client does if a code is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// Nothing: answer at once.
+    Never,
+    /// It has nobody to ask, but waits while another client asks.
+    Wait,
+    /// It can ask a person. A [`Refusal::NeedsMfa`] to it means "your turn": until it closes the
+    /// connection, everybody else who needs this session waits. The agent closes the connection when the
+    /// session came from elsewhere.
+    Person,
+}
+
+/// The one answer to a request.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// To [`Request::Credentials`].
+    Credentials(Credentials),
+    /// To [`Request::Session`] and [`Request::Login`].
+    Session(Session),
+    /// To [`Request::Logout`].
+    LoggedOut {
+        /// How many MFA sessions were forgotten.
+        sessions: usize,
+    },
+    /// To [`Request::Status`].
+    Status(Status),
+    /// To [`Request::Profiles`].
+    Profiles(Vec<Profile>),
+    /// To [`Request::Log`], oldest first.
+    Log(Vec<LogEntry>),
+    /// To [`Request::Stop`].
+    Stopping {
+        /// How many MFA sessions are lost by it.
+        sessions: usize,
+        /// The agent's process.
+        pid: u32,
+    },
+    /// No, and why.
+    Refused(Refusal),
+}
+
+/// Temporary credentials and what a shell needs to know of them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The profile they belong to.
+    pub profile: String,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: Secret,
+    /// `AWS_SESSION_TOKEN`.
+    pub session_token: Secret,
+    /// When AWS stops taking them, by AWS's clock: RFC 3339, UTC, `Z`.
+    pub expiration: String,
+    /// The same moment by this machine's clock, in seconds since the epoch.
+    pub expires_at: u64,
+    /// The profile's region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The region of the profile that the request said to replace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_region: Option<String>,
+    /// File name of the lease in the folder `lease` beside the socket: it exists while all this is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+    /// Further variables that the person's configuration sets with this profile.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+}
+
+/// What kind of session the agent holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionKind {
+    /// `GetSessionToken` with an MFA code.
+    Mfa,
+    /// `AssumeRole` from an MFA session; renewed without a code while that lasts.
+    Role,
+    /// `AssumeRole` with an MFA code of its own, for a role that lasts longer than one hour.
+    RoleWithMfa,
+}
+
+/// A held session. Holds nothing secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Session {
+    /// How it was obtained.
+    pub kind: SessionKind,
+    /// The profiles that were served from it, in order of name.
+    pub profiles: Vec<String>,
+    /// The AWS account, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The MFA device, as STS knows it.
+    pub serial: String,
+    /// The role, for a role session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// When AWS stops taking it, by AWS's clock: RFC 3339, UTC, `Z`.
+    pub expiration: String,
+    /// The same moment by this machine's clock, in seconds since the epoch.
+    pub expires_at: u64,
+    /// Seconds left, by the agent's clock.
+    pub seconds_left: u64,
+    /// How long it was given for, in seconds.
+    pub duration: u64,
+    /// It was there already: no code was used.
+    #[serde(default)]
+    pub reused: bool,
+}
+
+/// What the agent is and holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The agent's release.
+    pub version: String,
+    /// The agent's [`PROTOCOL`].
+    pub protocol: u32,
+    /// Its process.
+    pub pid: u32,
+    /// Seconds since it started.
+    pub uptime: u64,
+    /// Its socket.
+    pub socket: String,
+    /// The settings it read from its environment at its start, by variable, nothing secret.
+    pub environment: BTreeMap<String, String>,
+    /// The AWS config files it reads.
+    pub config_files: Vec<String>,
+    /// AWS's clock minus this machine's, in seconds, from the latest reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_skew: Option<i64>,
+    /// How many clients wait for a code to be typed, the asked ones included.
+    #[serde(default)]
+    pub waiting: usize,
+    /// The sessions, MFA sessions before the roles that rest on them.
+    pub sessions: Vec<Session>,
+}
+
+/// A profile of the AWS config files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// Its own region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The profile that it assumes its role from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_profile: Option<String>,
+    /// The role it assumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// The MFA device, where the files name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// Why it cannot work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Refusal>,
+}
+
+/// One line of the agent's log: who asked for what.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// Seconds since the epoch.
+    pub at: u64,
+    /// The process that asked, by the kernel's word; none where the agent acted by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Its program, by the kernel's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// What it asked for and what it got. Nothing secret.
+    pub event: String,
+}

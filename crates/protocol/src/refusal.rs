@@ -1,0 +1,267 @@
+//! Why the agent says no: a type with fields. The client chooses words, hint and exit status.
+
+use serde::{Deserialize, Serialize};
+
+/// Why the agent says no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// There is no MFA session, and this is what to ask for. To a client that can ask: it is its turn.
+    NeedsMfa(Question),
+    /// The code is not [`crate::CODE_DIGITS`] ASCII digits.
+    MalformedCode,
+    /// AWS did not take the code: mistyped, too old, or used elsewhere.
+    WrongCode {
+        /// The device it should have come from.
+        serial: String,
+    },
+    /// The agent itself sent this code before, and AWS takes each once.
+    UsedCode {
+        /// The device it came from.
+        serial: String,
+        /// Seconds until the device shows the next one.
+        wait_seconds: u64,
+    },
+    /// The session shall last shorter or longer than STS allows.
+    DurationOutOfBounds {
+        /// What was asked for, in seconds.
+        seconds: u32,
+        /// The least.
+        least: u32,
+        /// The most.
+        most: u32,
+    },
+
+    /// Neither the request nor the configuration names a profile.
+    NoProfile,
+    /// The AWS config files have no such profile.
+    UnknownProfile {
+        /// Its name.
+        profile: String,
+        /// The profile whose `source_profile` names it.
+        named_by: Option<String>,
+        /// The names most like it, best first.
+        nearest: Vec<String>,
+        /// The files that were read.
+        files: Vec<String>,
+    },
+    /// A config file cannot be read or understood.
+    Unparseable {
+        /// The file.
+        file: String,
+        /// The line, counted from 1, where it is known.
+        line: Option<u32>,
+        /// What is wrong, without the line's text: it may hold a key.
+        problem: String,
+    },
+    /// The agent was started without a home folder and knows no config files.
+    NoHome,
+    /// The profile has no long-term key and no role.
+    NoKey {
+        /// The profile, as the file names its section.
+        section: String,
+        /// The credentials file where it was looked for.
+        file: String,
+    },
+    /// The profile has one half of a long-term key.
+    HalfKey {
+        /// The profile, as the file names its section.
+        section: String,
+        /// The setting that is missing.
+        missing: String,
+        /// The credentials file.
+        file: String,
+    },
+    /// The profile's key is a temporary one, left there by another tool.
+    TemporaryKey {
+        /// The profile, as the file names its section.
+        section: String,
+    },
+    /// The profile gets its credentials in a way that takes no MFA code.
+    NotOurs {
+        /// The profile.
+        profile: String,
+        /// The setting that says so, e.g. `sso_session`.
+        setting: String,
+    },
+    /// `source_profile` comes back to where it began.
+    SourceCycle {
+        /// The profiles, in order, the first again at the end.
+        profiles: Vec<String>,
+    },
+    /// A setting has a value that cannot work.
+    BadSetting {
+        /// The profile.
+        profile: String,
+        /// The setting.
+        setting: String,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        must: String,
+    },
+    /// A user's ARN stands where the device's belongs.
+    SerialIsUser {
+        /// The profile.
+        profile: String,
+        /// What was given.
+        serial: String,
+    },
+    /// A FIDO key or passkey; STS takes none.
+    SerialIsFido {
+        /// The profile.
+        profile: String,
+        /// What was given.
+        serial: String,
+    },
+    /// No serial is configured, and the user has no device.
+    NoDevice {
+        /// The profile.
+        profile: String,
+    },
+    /// No serial is configured, and the user has several devices.
+    SeveralDevices {
+        /// The profile.
+        profile: String,
+        /// Their serials.
+        serials: Vec<String>,
+    },
+    /// No serial is configured, and AWS does not let the key list the user's devices.
+    DevicesNotListed {
+        /// The profile.
+        profile: String,
+        /// AWS's words.
+        message: String,
+    },
+
+    /// AWS answered, and it was no.
+    Aws {
+        /// What was called, e.g. `sts:GetSessionToken`.
+        action: String,
+        /// AWS's error code.
+        code: String,
+        /// AWS's words.
+        message: String,
+        /// What it means, where that is known.
+        problem: AwsProblem,
+    },
+    /// AWS did not answer, or not in a way that can be understood.
+    Network {
+        /// What was called, e.g. `sts:GetSessionToken`.
+        action: String,
+        /// Where.
+        endpoint: String,
+        /// How it failed.
+        problem: NetworkProblem,
+        /// The lowest layer's words.
+        detail: String,
+        /// A code went out and may be used up.
+        code_spent: bool,
+    },
+
+    /// The client speaks another protocol than the agent.
+    Protocol {
+        /// The agent's [`crate::PROTOCOL`].
+        protocol: u32,
+        /// The agent's release.
+        version: String,
+    },
+    /// What came is no request.
+    Malformed {
+        /// Why, without the bytes.
+        problem: String,
+    },
+    /// The agent has more connections than it serves at once.
+    Busy,
+    /// The agent would lose sessions by it.
+    WouldForget {
+        /// How many.
+        sessions: usize,
+    },
+    /// A fault of the agent; its sessions are unharmed.
+    Internal,
+}
+
+/// What to ask the person for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// The profile it is for.
+    pub profile: String,
+    /// The MFA device.
+    pub serial: String,
+    /// The role that this code opens by itself, where a session of the user would be too short for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// The endpoint that the code goes to, where it is not AWS's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// There was a session, and it has expired.
+    pub expired: bool,
+}
+
+/// What an answer of AWS's means for the person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AwsProblem {
+    /// The long-term key is unknown, inactive, deleted, or of another partition.
+    KeyInvalid(KeyOrigin),
+    /// The secret does not belong to the key id.
+    SecretWrong(KeyOrigin),
+    /// The serial is not a device of this user's.
+    SerialNotYours {
+        /// The serial.
+        serial: String,
+    },
+    /// The clocks are too far apart for a signature to be taken.
+    ClockSkew {
+        /// AWS's clock minus this machine's, in seconds.
+        seconds: i64,
+    },
+    /// The key is not allowed to assume the role.
+    RoleDenied {
+        /// The role.
+        role_arn: String,
+        /// The profile.
+        profile: String,
+    },
+    /// The role's own maximum is shorter than what the profile asks for.
+    RoleTooLong {
+        /// The role.
+        role_arn: String,
+        /// What was asked for, in seconds.
+        seconds: u32,
+    },
+    /// STS is not switched on for this region in this account.
+    RegionDisabled,
+    /// None of those.
+    Other,
+}
+
+/// Where a long-term key was found. Holds nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyOrigin {
+    /// The last four characters of its id.
+    pub last_four: String,
+    /// The section that holds it.
+    pub section: String,
+    /// The credentials file.
+    pub file: String,
+}
+
+/// How a call to AWS failed without an answer of AWS's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkProblem {
+    /// No connection: refused, no such host, no route.
+    Unreachable,
+    /// The other side's certificate is not trusted.
+    Untrusted,
+    /// Nothing came in time.
+    TimedOut,
+    /// AWS asked to slow down, past the retries.
+    Throttled,
+    /// AWS failed inside (5xx), past the retries.
+    ServerError,
+    /// The answer was none of AWS's.
+    Unintelligible,
+}
