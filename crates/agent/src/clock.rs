@@ -1,0 +1,61 @@
+//! The two clocks that decide when a session is over. Everything else takes a [`Now`] as an argument.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::platform;
+
+/// One look at both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Seconds since the epoch by this machine's wall clock.
+    pub wall: u64,
+    /// Seconds since the machine was started, time asleep included; nobody can set it back.
+    pub boot: u64,
+}
+
+impl Now {
+    /// Looks at both clocks.
+    pub fn read() -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        Self { wall, boot: platform::boot_seconds() }
+    }
+}
+
+/// The moment when something is over, by both clocks: the earlier one counts. A wall clock that was set back
+/// does not make a session last longer, and a suspended machine does not stop the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    /// In seconds since the epoch, by this machine's wall clock.
+    pub wall: u64,
+    boot: u64,
+}
+
+impl Deadline {
+    /// The moment `seconds` after `now`.
+    pub fn after(now: Now, seconds: u64) -> Self {
+        Self { wall: now.wall.saturating_add(seconds), boot: now.boot.saturating_add(seconds) }
+    }
+
+    /// Seconds left; 0 once it is over.
+    pub fn left(self, now: Now) -> u64 {
+        self.wall.saturating_sub(now.wall).min(self.boot.saturating_sub(now.boot))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Now = Now { wall: 1_800_000_000, boot: 5_000 };
+
+    #[test]
+    fn the_earlier_clock_counts() {
+        let deadline = Deadline::after(START, 3_600);
+        assert_eq!(deadline.left(START), 3_600);
+        // Suspended for two hours, or the wall clock set forward.
+        assert_eq!(deadline.left(Now { wall: START.wall + 7_200, boot: START.boot + 10 }), 0);
+        // The wall clock set back by a day.
+        assert_eq!(deadline.left(Now { wall: START.wall - 86_400, boot: START.boot + 3_000 }), 600);
+        assert_eq!(deadline.left(Now { wall: START.wall - 86_400, boot: START.boot + 3_600 }), 0);
+    }
+}

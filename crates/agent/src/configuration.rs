@@ -1,0 +1,134 @@
+//! Our own `config.toml`. A key that is not known is an error: a setting that silently does nothing is worse
+//! than none.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use protocol::{Refusal, SESSION_SECONDS};
+use serde::{Deserialize, Deserializer, de};
+
+/// What the person configured.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// The profile where none is named.
+    pub default_profile: Option<String>,
+    /// How long MFA sessions shall last, in seconds.
+    #[serde(default, deserialize_with = "span")]
+    pub duration: Option<u32>,
+    /// Settings of single profiles.
+    #[serde(default)]
+    pub profile: BTreeMap<String, ProfileConfiguration>,
+}
+
+/// What the person configured for one profile.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileConfiguration {
+    /// How long its MFA sessions shall last, in seconds.
+    #[serde(default, deserialize_with = "span")]
+    pub duration: Option<u32>,
+    /// Further variables that it sets.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+}
+
+impl Configuration {
+    /// Reads the file; one that is not there is an empty one.
+    pub fn read(path: Option<&Path>) -> Result<Self, Refusal> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let refuse = |line, problem| Refusal::Unparseable { file: path.display().to_string(), line, problem };
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(refuse(None, error.kind().to_string())),
+        };
+        toml::from_str(&text).map_err(|error| {
+            let line = error.span().and_then(|span| {
+                let before = text.get(..span.start)?;
+                u32::try_from(before.matches('\n').count() + 1).ok()
+            });
+            refuse(line, problem(error.message()))
+        })
+    }
+}
+
+/// The parser's words, and for an unknown key the known one that is most like it.
+fn problem(message: &str) -> String {
+    let message = message.lines().next().unwrap_or_default();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    match (message.starts_with("unknown field"), quoted.next()) {
+        (true, Some(unknown)) => match quoted.max_by(|one, other| {
+            strsim::jaro_winkler(unknown, one).total_cmp(&strsim::jaro_winkler(unknown, other))
+        }) {
+            Some(nearest) => format!("unknown key \"{unknown}\"; did you mean \"{nearest}\"?"),
+            None => format!("unknown key \"{unknown}\""),
+        },
+        _ => message.to_owned(),
+    }
+}
+
+/// A span of an MFA session, as a text or a number of seconds.
+fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Span {
+        Seconds(u32),
+        Text(String),
+    }
+    let seconds = match Span::deserialize(deserializer)? {
+        Span::Seconds(seconds) => Some(seconds),
+        Span::Text(text) => protocol::duration::parse(&text),
+    };
+    match seconds {
+        Some(seconds) if SESSION_SECONDS.contains(&seconds) => Ok(Some(seconds)),
+        _ => Err(de::Error::custom("a duration is 900 to 129600 seconds (\"15m\" to \"36h\")")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Configuration, Refusal> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        Configuration::read(Some(file.path()))
+    }
+
+    fn refused(text: &str) -> (Option<u32>, String) {
+        match read(text) {
+            Err(Refusal::Unparseable { line, problem, .. }) => (line, problem),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn settings_are_read() {
+        let configuration = read(
+            "default_profile = 'dev'\nduration = '1h'\n[profile.dev]\nduration = 900\nenv.TF_VAR_x = 'y'\n",
+        )
+        .unwrap();
+        assert_eq!(configuration.default_profile.as_deref(), Some("dev"));
+        assert_eq!(configuration.duration, Some(3_600));
+        assert_eq!(configuration.profile["dev"].duration, Some(900));
+        assert_eq!(configuration.profile["dev"].env["TF_VAR_x"], "y");
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_line() {
+        assert_eq!(
+            refused("duration = '1h'\ndefault_profil = 'dev'\n"),
+            (Some(2), "unknown key \"default_profil\"; did you mean \"default_profile\"?".to_owned())
+        );
+        assert_eq!(refused("\n\nduration = '5m'\n").0, Some(3));
+        assert_eq!(refused("duration\n").0, Some(1));
+    }
+
+    #[test]
+    fn no_file_is_an_empty_one() {
+        assert!(Configuration::read(Some(Path::new("/nonexistent/config.toml"))).is_ok());
+    }
+}

@@ -1,0 +1,188 @@
+//! Where a call goes.
+
+use std::net::IpAddr;
+
+use protocol::Refusal;
+
+use crate::environment::{Environment, Service};
+use crate::profile::Target;
+
+/// Where a call goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The region that the call is signed for.
+    pub region: String,
+    /// The URL, where it is not to be derived from the region.
+    pub url: Option<String>,
+    /// The FIPS variant.
+    pub fips: bool,
+    /// The dual-stack variant.
+    pub dual_stack: bool,
+}
+
+/// The host names below which AWS answers, of all its partitions.
+const AWS_DOMAINS: [&str; 8] = [
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "api.aws",
+    "amazonaws.eu",
+    "c2s.ic.gov",
+    "sc2s.sgov.gov",
+    "cloud.adc-e.uk",
+    "csp.hci.ic.gov",
+];
+
+impl Endpoint {
+    /// The endpoint of a service for a profile. A variable wins over the profile, as in the SDKs.
+    pub fn new(
+        environment: &Environment,
+        service: Service,
+        profile: &str,
+        target: &Target,
+        partition: Partition,
+    ) -> Result<Self, Refusal> {
+        let region = match (service, &target.region) {
+            (Service::Sts, Some(region)) => region.clone(),
+            // IAM is one endpoint for a partition.
+            (Service::Sts, None) | (Service::Iam, _) => partition.home_region().to_owned(),
+        };
+        let (setting, url) = match environment.endpoint(service) {
+            Some(url) => ("AWS_ENDPOINT_URL", Some(url)),
+            None => ("endpoint_url", target.endpoint.as_deref()),
+        };
+        if let Some(url) = url
+            && !may_carry_credentials(url)
+        {
+            return Err(Refusal::BadSetting {
+                profile: profile.to_owned(),
+                setting: setting.to_owned(),
+                value: url.to_owned(),
+                must: "https://…, or http://… on this machine: the answer carries credentials".to_owned(),
+            });
+        }
+        Ok(Self {
+            region,
+            url: url.map(str::to_owned),
+            fips: environment.fips.or(target.fips).unwrap_or(false),
+            dual_stack: environment.dual_stack.or(target.dual_stack).unwrap_or(false),
+        })
+    }
+
+    /// The URL, where it is not one of AWS's own.
+    pub fn foreign(&self) -> Option<&str> {
+        let url = self.url.as_deref()?;
+        let host = host(url).unwrap_or_default();
+        let ours = AWS_DOMAINS.iter().any(|domain| {
+            host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        });
+        (!ours).then_some(url)
+    }
+
+    /// The endpoint in an error's words.
+    pub fn describe(&self, service: Service) -> String {
+        let service = match service {
+            Service::Sts => "sts",
+            Service::Iam => "iam",
+        };
+        self.url.clone().unwrap_or_else(|| format!("{service} in {}", self.region))
+    }
+}
+
+/// A group of regions with accounts of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Partition {
+    /// `aws`
+    Aws,
+    /// `aws-cn`
+    China,
+    /// `aws-us-gov`
+    GovCloud,
+}
+
+impl Partition {
+    /// The partition of the first hint that says something: ARNs and region names.
+    pub fn of<'a>(hints: impl IntoIterator<Item = &'a str>) -> Self {
+        for hint in hints {
+            if hint.starts_with("arn:aws-cn:") || hint.starts_with("cn-") {
+                return Self::China;
+            }
+            if hint.starts_with("arn:aws-us-gov:") || hint.starts_with("us-gov-") {
+                return Self::GovCloud;
+            }
+        }
+        Self::Aws
+    }
+
+    fn home_region(self) -> &'static str {
+        match self {
+            Self::Aws => "us-east-1",
+            Self::China => "cn-north-1",
+            Self::GovCloud => "us-gov-west-1",
+        }
+    }
+}
+
+fn may_carry_credentials(url: &str) -> bool {
+    let host = host(url).unwrap_or_default();
+    let loopback = host == "localhost"
+        || host.trim_matches(['[', ']']).parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    url.starts_with("https://") || url.starts_with("http://") && loopback
+}
+
+/// The host of a URL, without user and port.
+fn host(url: &str) -> Option<&str> {
+    let authority = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    match host.find(']') {
+        Some(end) => Some(&host[..=end]),
+        None => host.split(':').next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(url: &str) -> Result<Endpoint, Refusal> {
+        let target = Target { endpoint: Some(url.to_owned()), ..Target::default() };
+        Endpoint::new(&Environment::default(), Service::Sts, "dev", &target, Partition::Aws)
+    }
+
+    #[test]
+    fn credentials_travel_in_the_clear_on_this_machine_alone() {
+        for good in
+            ["https://sts.example", "http://127.0.0.1:5000", "http://localhost:1/x", "http://[::1]:80"]
+        {
+            assert!(endpoint(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://sts.example",
+            "http://127.0.0.1.evil.example",
+            "http://localhost@evil.example",
+            "ftp://x",
+        ] {
+            assert!(endpoint(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_awss_own_is_named() {
+        for own in ["https://sts.eu-west-1.amazonaws.com", "https://sts-fips.us-east-1.api.aws:443/"] {
+            assert_eq!(endpoint(own).unwrap().foreign(), None, "{own}");
+        }
+        for foreign in
+            ["https://notamazonaws.com", "https://amazonaws.com.evil.example", "http://127.0.0.1:1"]
+        {
+            assert_eq!(endpoint(foreign).unwrap().foreign(), Some(foreign));
+        }
+    }
+
+    #[test]
+    fn the_partition_follows_the_hints() {
+        let partition = Partition::of(["123456789012", "arn:aws-us-gov:iam::1:mfa/x"]);
+        let endpoint =
+            Endpoint::new(&Environment::default(), Service::Iam, "gov", &Target::default(), partition)
+                .unwrap();
+        assert_eq!(endpoint.region, "us-gov-west-1");
+    }
+}

@@ -1,0 +1,185 @@
+//! What the agent takes from its environment: read once, at its start, and these variables alone. The shell
+//! that happened to start it has nothing else to say (`AWS_PROFILE`, `AWS_REGION`, keys).
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use protocol::Refusal;
+
+/// Which service an endpoint is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Security Token Service.
+    Sts,
+    /// Identity and Access Management.
+    Iam,
+}
+
+/// The environment that the agent runs with.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    home: Option<PathBuf>,
+    config_folder: Option<PathBuf>,
+    config_file: Option<PathBuf>,
+    credentials_file: Option<PathBuf>,
+    endpoint: Option<String>,
+    sts_endpoint: Option<String>,
+    iam_endpoint: Option<String>,
+    /// `AWS_CA_BUNDLE`: certificates to trust instead of the system's.
+    pub ca_bundle: Option<PathBuf>,
+    /// `AWS_USE_FIPS_ENDPOINT`.
+    pub fips: Option<bool>,
+    /// `AWS_USE_DUALSTACK_ENDPOINT`.
+    pub dual_stack: Option<bool>,
+    shown: BTreeMap<String, String>,
+}
+
+/// Every variable that is honoured; `status` shows those that are set.
+const VARIABLES: [&str; 14] = [
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_IAM",
+    "AWS_CA_BUNDLE",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+];
+
+impl Environment {
+    /// Reads it by `variable`; a relative path is one below `current_folder`. An empty value is as good as
+    /// none. `config_folder` is where this system keeps a person's configuration.
+    pub fn read(
+        variable: impl Fn(&str) -> Option<OsString>,
+        current_folder: &Path,
+        config_folder: Option<PathBuf>,
+    ) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let path = |name: &str| set(name).map(|value| current_folder.join(value));
+        let text = |name: &str| set(name).map(|value| value.to_string_lossy().into_owned());
+        let flag = |name: &str| text(name).map(|value| value.eq_ignore_ascii_case("true"));
+        let home = path("HOME");
+        let in_home = |file: PathBuf| match (file.strip_prefix(current_folder.join("~")), &home) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => file,
+        };
+        let shown = VARIABLES
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), without_password(&text(name)?))))
+            .collect();
+        Self {
+            config_folder,
+            config_file: path("AWS_CONFIG_FILE").map(in_home),
+            credentials_file: path("AWS_SHARED_CREDENTIALS_FILE").map(in_home),
+            endpoint: text("AWS_ENDPOINT_URL"),
+            sts_endpoint: text("AWS_ENDPOINT_URL_STS"),
+            iam_endpoint: text("AWS_ENDPOINT_URL_IAM"),
+            ca_bundle: path("AWS_CA_BUNDLE"),
+            fips: flag("AWS_USE_FIPS_ENDPOINT"),
+            dual_stack: flag("AWS_USE_DUALSTACK_ENDPOINT"),
+            shown,
+            home,
+        }
+    }
+
+    /// The AWS config file.
+    pub fn config_file(&self) -> Result<PathBuf, Refusal> {
+        self.aws_file(self.config_file.as_ref(), "config")
+    }
+
+    /// The AWS credentials file.
+    pub fn credentials_file(&self) -> Result<PathBuf, Refusal> {
+        self.aws_file(self.credentials_file.as_ref(), "credentials")
+    }
+
+    /// Our own configuration file, where there can be one.
+    pub fn own_config_file(&self) -> Option<PathBuf> {
+        let folder = self.config_folder.as_ref()?;
+        Some(folder.join("mfa-agent").join("config.toml"))
+    }
+
+    /// The endpoint that a variable sets for a service.
+    pub fn endpoint(&self, service: Service) -> Option<&str> {
+        let own = match service {
+            Service::Sts => &self.sts_endpoint,
+            Service::Iam => &self.iam_endpoint,
+        };
+        own.as_deref().or(self.endpoint.as_deref())
+    }
+
+    /// The variables that are set, for people to see.
+    pub fn shown(&self) -> &BTreeMap<String, String> {
+        &self.shown
+    }
+
+    fn aws_file(&self, named: Option<&PathBuf>, name: &str) -> Result<PathBuf, Refusal> {
+        match (named, &self.home) {
+            (Some(file), _) => Ok(file.clone()),
+            (None, Some(home)) => Ok(home.join(".aws").join(name)),
+            (None, None) => Err(Refusal::NoHome),
+        }
+    }
+}
+
+/// A proxy's URL may hold a password.
+fn without_password(value: &str) -> String {
+    match (value.find("://"), value.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 <= at => {
+            format!("{}***{}", &value[..scheme + 3], &value[at..])
+        }
+        _ => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+        Environment::read(find, Path::new("/start"), None)
+    }
+
+    #[test]
+    fn files_are_found_by_variable_or_home() {
+        let plain = environment(&[("HOME", "/home/alice")]);
+        assert_eq!(plain.config_file().unwrap(), Path::new("/home/alice/.aws/config"));
+        let named = environment(&[
+            ("HOME", "/home/alice"),
+            ("AWS_CONFIG_FILE", "conf/aws"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "~/keys"),
+        ]);
+        assert_eq!(named.config_file().unwrap(), Path::new("/start/conf/aws"));
+        assert_eq!(named.credentials_file().unwrap(), Path::new("/home/alice/keys"));
+        assert_eq!(environment(&[("HOME", "")]).config_file(), Err(Refusal::NoHome));
+    }
+
+    #[test]
+    fn nothing_else_of_aws_leaks_in() {
+        let environment = environment(&[
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_SECRET_ACCESS_KEY", "needle"),
+            ("HTTPS_PROXY", "http://alice:needle@proxy:3128"),
+        ]);
+        assert_eq!(
+            environment.shown().iter().collect::<Vec<_>>(),
+            [(&"HTTPS_PROXY".to_owned(), &"http://***@proxy:3128".to_owned())]
+        );
+        assert!(!format!("{environment:?}").contains("needle"));
+    }
+
+    #[test]
+    fn a_services_own_endpoint_wins() {
+        let environment =
+            environment(&[("AWS_ENDPOINT_URL", "http://a"), ("AWS_ENDPOINT_URL_STS", "http://b")]);
+        assert_eq!(environment.endpoint(Service::Sts), Some("http://b"));
+        assert_eq!(environment.endpoint(Service::Iam), Some("http://a"));
+    }
+}

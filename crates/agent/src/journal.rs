@@ -1,0 +1,38 @@
+//! Who asked for what, in memory, the latest entries only. Nothing secret.
+
+use std::collections::VecDeque;
+
+use protocol::LogEntry;
+
+use crate::clock::Now;
+
+/// How many entries are kept.
+const ENTRIES: usize = 1_000;
+
+/// Who is at the other end of a connection, by the kernel's word.
+#[derive(Debug, Clone, Default)]
+pub struct Peer {
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Its program.
+    pub program: Option<String>,
+}
+
+/// The latest entries.
+#[derive(Debug, Default)]
+pub struct Journal(VecDeque<LogEntry>);
+
+impl Journal {
+    /// Adds an entry, and lets the oldest go.
+    pub fn note(&mut self, now: Now, peer: &Peer, event: String) {
+        if self.0.len() == ENTRIES {
+            self.0.pop_front();
+        }
+        self.0.push_back(LogEntry { at: now.wall, pid: peer.pid, program: peer.program.clone(), event });
+    }
+
+    /// All entries, oldest first; the latest `limit` of them.
+    pub fn latest(&self, limit: usize) -> Vec<LogEntry> {
+        self.0.iter().skip(self.0.len().saturating_sub(limit)).cloned().collect()
+    }
+}

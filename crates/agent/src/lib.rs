@@ -1,0 +1,24 @@
+//! The agent: one process per user that holds AWS sessions in memory and gives them to that user's programs.
+//! It never prints, never reads a terminal, and writes no credentials to disk.
+
+mod clock;
+mod codes;
+mod configuration;
+mod endpoint;
+mod environment;
+mod explain;
+mod journal;
+mod lease;
+mod platform;
+mod profile;
+mod questions;
+mod requests;
+mod server;
+mod sessions;
+mod skew;
+mod start;
+mod sts;
+mod turnstile;
+mod vault;
+
+pub use start::main;

@@ -1,0 +1,18 @@
+//! What differs between operating systems: one file each, the same names in all.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(all(unix, not(target_os = "linux")))]
+mod other_unix;
+#[cfg(unix)]
+mod unix;
+
+#[cfg(target_os = "linux")]
+pub use linux::{boot_seconds, close_inherited, for_own_uid, harden, program_of};
+#[cfg(all(unix, not(target_os = "linux")))]
+pub use other_unix::{boot_seconds, close_inherited, for_own_uid, harden, program_of};
+#[cfg(unix)]
+pub use unix::{
+    create_private_folder, detach, host, is_socket, let_go_of_stdout, open_lock, own_uid, raise_file_limit,
+    same_file, termination,
+};

@@ -1,0 +1,42 @@
+//! macOS and the BSDs. Compiled in their own CI jobs; not run by the authors.
+
+use std::io;
+
+use interprocess::local_socket::ListenerOptions;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Keeps this process's memory out of core dumps.
+pub fn harden() -> io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(())
+}
+
+/// Seconds by a clock that nobody can set back. On macOS `CLOCK_MONOTONIC` goes on while the machine is
+/// asleep.
+pub fn boot_seconds() -> u64 {
+    u64::try_from(clock_gettime(ClockId::Monotonic).tv_sec).unwrap_or(0)
+}
+
+/// Closes what the starter left open beyond stdin, stdout and stderr.
+pub fn close_inherited() {
+    for descriptor in 3..1024 {
+        // SAFETY: called first of all, on the only thread: nothing of this process's has opened a file yet,
+        // so no owner of a descriptor exists.
+        #[expect(unsafe_code, reason = "an inherited descriptor has no owner in this program")]
+        unsafe {
+            let _ = rustix::io::try_close(descriptor);
+        }
+    }
+}
+
+/// A socket for this uid alone: its folder is closed to others, and so is the umask; a mode of its own is not
+/// to be had here.
+pub fn for_own_uid(options: ListenerOptions<'_>) -> ListenerOptions<'_> {
+    options
+}
+
+/// The program of a process: not known here.
+pub fn program_of(_pid: u32) -> Option<String> {
+    None
+}

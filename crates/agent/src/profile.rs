@@ -1,0 +1,10 @@
+//! The person's AWS config files: what they say of a profile, and what is to be done for it.
+
+mod files;
+mod plan;
+
+pub use files::{ConfigFiles, LongTermKey};
+pub use plan::{Hop, Plan, ROLE_BOUNDS, ROLE_SECONDS, Serial, Target, list, plan};
+
+#[cfg(test)]
+mod tests;

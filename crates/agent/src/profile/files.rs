@@ -1,0 +1,204 @@
+//! Reading: the SDK's own parser over the two files, read again when they changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use aws_config::profile::{ProfileFileLoadError, ProfileSet};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_types::os_shim_internal::{Env, Fs};
+use protocol::{KeyOrigin, Refusal, Secret};
+
+use crate::environment::Environment;
+
+/// What is read of a section: nothing secret. A long-term secret is read when it is needed.
+const SETTINGS: [&str; 21] = [
+    "aws_access_key_id",
+    "aws_mfa_device",
+    "assume_role",
+    "credential_process",
+    "credential_source",
+    "duration_seconds",
+    "endpoint_url",
+    "external_id",
+    "login_session",
+    "mfa_serial",
+    "region",
+    "role_arn",
+    "role_session_name",
+    "source_profile",
+    "sso_account_id",
+    "sso_session",
+    "sso_start_url",
+    "use_dualstack_endpoint",
+    "use_fips_endpoint",
+    "web_identity_token_file",
+    "expiration",
+];
+
+/// The secret settings, of which only the presence is kept.
+const SECRETS: [&str; 3] = ["aws_secret_access_key", "aws_session_token", "aws_security_token"];
+
+/// One section of the files: a profile, or aws-mfa's `[NAME-long-term]`.
+#[derive(Debug, Default, Clone)]
+pub struct Section {
+    settings: BTreeMap<&'static str, String>,
+    secrets: BTreeSet<&'static str>,
+}
+
+impl Section {
+    /// A setting's value; an empty one is as good as none.
+    pub fn get(&self, setting: &str) -> Option<&str> {
+        self.settings.get(setting).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether a secret setting is there.
+    pub fn has(&self, secret: &str) -> bool {
+        self.secrets.contains(secret)
+    }
+}
+
+/// A long-term key, opened for one call.
+#[derive(Debug)]
+pub struct LongTermKey {
+    /// `aws_access_key_id`.
+    pub id: String,
+    /// `aws_secret_access_key`.
+    pub secret: Secret,
+}
+
+/// What both files say.
+#[derive(Debug)]
+pub struct ConfigFiles {
+    config_file: PathBuf,
+    credentials_file: PathBuf,
+    fingerprint: [Fingerprint; 2],
+    sections: BTreeMap<String, Section>,
+}
+
+/// What changes when a file does.
+type Fingerprint = Option<(SystemTime, u64)>;
+
+impl ConfigFiles {
+    /// Reads both files. One that is not there is an empty one.
+    pub async fn read(environment: &Environment) -> Result<Self, Refusal> {
+        let config_file = environment.config_file()?;
+        let credentials_file = environment.credentials_file()?;
+        // Before the contents: a change in between is seen at the next look.
+        let fingerprint = [fingerprint(&config_file), fingerprint(&credentials_file)];
+        let parsed = parse(&config_file, &credentials_file).await?;
+        let sections = parsed
+            .profiles()
+            .map(|name| {
+                let profile = parsed.get_profile(name);
+                let get = |setting: &str| profile.and_then(|profile| profile.get(setting));
+                let section = Section {
+                    settings: SETTINGS
+                        .into_iter()
+                        .filter_map(|setting| Some((setting, get(setting)?.trim().to_owned())))
+                        .collect(),
+                    secrets: SECRETS
+                        .into_iter()
+                        .filter(|secret| get(secret).is_some_and(|value| !value.is_empty()))
+                        .collect(),
+                };
+                (name.to_owned(), section)
+            })
+            .collect();
+        Ok(Self { config_file, credentials_file, fingerprint, sections })
+    }
+
+    /// Whether the files are still as they were read.
+    pub fn is_current(&self) -> bool {
+        self.fingerprint == [fingerprint(&self.config_file), fingerprint(&self.credentials_file)]
+    }
+
+    /// A section by its name, without `profile `.
+    pub fn section(&self, name: &str) -> Option<&Section> {
+        self.sections.get(name)
+    }
+
+    /// The names of all sections.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.sections.keys().map(String::as_str)
+    }
+
+    /// The config file's path.
+    pub fn config_file(&self) -> String {
+        self.config_file.display().to_string()
+    }
+
+    /// The credentials file's path.
+    pub fn credentials_file(&self) -> String {
+        self.credentials_file.display().to_string()
+    }
+
+    /// Opens the long-term key of a section, as the file has it now.
+    pub async fn open_key(&self, origin: &KeyOrigin) -> Result<LongTermKey, Refusal> {
+        let parsed = parse(&self.config_file, &self.credentials_file).await?;
+        let section = &origin.section;
+        let get = |setting: &str| {
+            let value = parsed.get_profile(section)?.get(setting)?.trim();
+            (!value.is_empty()).then(|| value.to_owned())
+        };
+        let half = |missing: &str| Refusal::HalfKey {
+            section: section.clone(),
+            missing: missing.to_owned(),
+            file: self.credentials_file(),
+        };
+        Ok(LongTermKey {
+            id: get("aws_access_key_id").ok_or_else(|| half("aws_access_key_id"))?,
+            secret: Secret::new(get("aws_secret_access_key").ok_or_else(|| half("aws_secret_access_key"))?),
+        })
+    }
+}
+
+fn fingerprint(path: &Path) -> Fingerprint {
+    let metadata = path.metadata().ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+async fn parse(config_file: &Path, credentials_file: &Path) -> Result<ProfileSet, Refusal> {
+    let config = contents(config_file)?;
+    let credentials = contents(credentials_file)?;
+    let files = EnvConfigFiles::builder()
+        .with_contents(EnvConfigFileKind::Config, config.clone())
+        .with_contents(EnvConfigFileKind::Credentials, credentials)
+        .build();
+    let error = match load(&files).await {
+        Ok(parsed) => return Ok(parsed),
+        Err(error) => error,
+    };
+    // The parser does not say which of the two it was.
+    let config_alone = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, config).build();
+    let file = if load(&config_alone).await.is_err() { config_file } else { credentials_file };
+    Err(unparseable(file, &error))
+}
+
+/// Everything is given: neither this process's environment nor its file system is looked at.
+async fn load(files: &EnvConfigFiles) -> Result<ProfileSet, ProfileFileLoadError> {
+    aws_config::profile::load(&Fs::from_slice(&[]), &Env::from_slice(&[]), files, None).await
+}
+
+fn contents(path: &Path) -> Result<String, Refusal> {
+    let refuse =
+        |problem: String| Refusal::Unparseable { file: path.display().to_string(), line: None, problem };
+    match fs::read(path) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| refuse("it is no UTF-8 text".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(refuse(error.kind().to_string())),
+    }
+}
+
+fn unparseable(file: &Path, error: &ProfileFileLoadError) -> Refusal {
+    let text = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    // "error parsing FILE on line N:\n  WHAT"
+    let (line, problem) = match text.rsplit_once(" on line ").and_then(|(_, rest)| rest.split_once(':')) {
+        Some((line, problem)) => (line.parse().ok(), problem.trim().to_owned()),
+        None => (None, text),
+    };
+    Refusal::Unparseable { file: file.display().to_string(), line, problem }
+}

@@ -1,0 +1,366 @@
+//! What a profile comes down to: a user's long-term key, an MFA device, and the roles to assume in turn.
+
+use protocol::{KeyOrigin, Profile, Refusal};
+
+use super::files::{ConfigFiles, Section};
+
+/// How long a role session lasts unless the profile says otherwise, and at most when it is assumed from an
+/// MFA session (role chaining), in seconds.
+pub const ROLE_SECONDS: u32 = 3_600;
+
+/// What `AssumeRole` accepts as `DurationSeconds`.
+pub const ROLE_BOUNDS: std::ops::RangeInclusive<u32> = 900..=43_200;
+
+/// What is to be done for a profile.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The profile.
+    pub profile: String,
+    /// Its own region.
+    pub region: Option<String>,
+    /// The user that all begins with.
+    pub user: User,
+    /// The MFA device.
+    pub serial: Serial,
+    /// How long the MFA session shall last, where the profile says so, in seconds.
+    pub duration: Option<u32>,
+    /// The roles to assume, from the user outwards; the last is the profile's own.
+    pub hops: Vec<Hop>,
+}
+
+/// An IAM user with a long-term key.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The profile whose settings hold for calls with this key.
+    pub profile: String,
+    /// The key's id.
+    pub key_id: String,
+    /// Where the key is.
+    pub origin: KeyOrigin,
+    /// How to call AWS with it.
+    pub target: Target,
+}
+
+/// How to call AWS for a profile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The region.
+    pub region: Option<String>,
+    /// `endpoint_url`.
+    pub endpoint: Option<String>,
+    /// `use_fips_endpoint`.
+    pub fips: Option<bool>,
+    /// `use_dualstack_endpoint`.
+    pub dual_stack: Option<bool>,
+}
+
+/// The MFA device of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Serial {
+    /// The files name it.
+    Configured(String),
+    /// It must be looked up.
+    Unknown,
+}
+
+/// One role to assume.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hop {
+    /// The profile that asks for it.
+    pub profile: String,
+    /// `role_arn`.
+    pub role_arn: String,
+    /// `role_session_name`.
+    pub session_name: String,
+    /// `external_id`.
+    pub external_id: Option<String>,
+    /// `duration_seconds`, where the profile says so.
+    pub duration: Option<u32>,
+    /// The region that STS is called in.
+    pub region: Option<String>,
+}
+
+impl Plan {
+    /// The one role that takes an MFA code of its own: assumed from a user directly, for longer than a role
+    /// may last that is assumed from an MFA session.
+    pub fn role_with_mfa(&self) -> Option<&Hop> {
+        match self.hops.as_slice() {
+            [hop] if hop.duration.is_some_and(|seconds| seconds > ROLE_SECONDS) => Some(hop),
+            _ => None,
+        }
+    }
+}
+
+/// Works a profile out. What cannot work is refused here, before a code is asked for.
+pub fn plan(files: &ConfigFiles, profile: &str) -> Result<Plan, Refusal> {
+    let mut hops = Vec::new();
+    let mut visited: Vec<&str> = Vec::new();
+    let mut serial = None;
+    let mut name = profile;
+    loop {
+        let found = Found::new(files, name)
+            .ok_or_else(|| unknown(files, name, visited.last().map(|name| (*name).to_owned())))?;
+        visited.push(name);
+        if serial.is_none() {
+            serial = found.serial(name)?;
+        }
+        let Some(role_arn) = found.role_arn() else { break };
+        hops.push(found.hop(name, role_arn)?);
+        match found.get("source_profile") {
+            Some(source) if source == name => break,
+            Some(source) => {
+                if let Some(first) = visited.iter().position(|visited| *visited == source) {
+                    let mut profiles: Vec<String> =
+                        visited[first..].iter().map(|&name| name.to_owned()).collect();
+                    profiles.push(source.to_owned());
+                    return Err(Refusal::SourceCycle { profiles });
+                }
+                name = source;
+            }
+            None if found.has_key() => break,
+            None => return Err(found.no_source(name)),
+        }
+    }
+    hops.reverse();
+
+    let own = Found::new(files, profile).ok_or_else(|| unknown(files, profile, None))?;
+    let found = Found::new(files, name).ok_or_else(|| unknown(files, name, None))?;
+    let region = own.region(profile)?;
+    let mut target = found.target(name)?;
+    // A user without a region is reached where its role is at home, partition and all.
+    target.region = target.region.or_else(|| region.clone());
+    let (key_id, origin) = found.key(files, name)?;
+    let duration = if hops.is_empty() { found.duration(name, protocol::SESSION_SECONDS)? } else { None };
+    Ok(Plan {
+        profile: profile.to_owned(),
+        region,
+        user: User { profile: name.to_owned(), key_id, origin, target },
+        serial: serial.map_or(Serial::Unknown, Serial::Configured),
+        duration,
+        hops,
+    })
+}
+
+/// Every profile of the files, and whether it can work.
+pub fn list(files: &ConfigFiles) -> Vec<Profile> {
+    let mut names: Vec<&str> =
+        files.names().map(|name| name.strip_suffix(LONG_TERM).unwrap_or(name)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let found = Found::new(files, name)?;
+            Some(Profile {
+                name: name.to_owned(),
+                region: found.get("region").map(str::to_owned),
+                source_profile: found.get("source_profile").map(str::to_owned),
+                role_arn: found.role_arn().map(str::to_owned),
+                serial: found.configured_serial().map(str::to_owned),
+                problem: plan(files, name).err(),
+            })
+        })
+        .collect()
+}
+
+/// The names most like a mistyped one, best first.
+pub fn nearest<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Vec<String> {
+    let mut near: Vec<(usize, &str)> = names
+        .map(|name| (strsim::damerau_levenshtein(&name.to_lowercase(), &wanted.to_lowercase()), name))
+        .filter(|(distance, name)| {
+            *distance <= 1 + wanted.chars().count() / 4 || (wanted.len() >= 3 && name.contains(wanted))
+        })
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// What aws-mfa appends to a profile's name for the section with its long-term key.
+const LONG_TERM: &str = "-long-term";
+
+/// A profile's sections: its own, and aws-mfa's.
+struct Found<'a> {
+    section: Option<&'a Section>,
+    long_term: Option<&'a Section>,
+}
+
+impl<'a> Found<'a> {
+    fn new(files: &'a ConfigFiles, name: &str) -> Option<Self> {
+        let section = files.section(name);
+        let long_term = files.section(&format!("{name}{LONG_TERM}"));
+        (section.is_some() || long_term.is_some()).then_some(Self { section, long_term })
+    }
+
+    fn get(&self, setting: &str) -> Option<&'a str> {
+        let get = |section: Option<&'a Section>| section.and_then(|section| section.get(setting));
+        get(self.section).or_else(|| get(self.long_term))
+    }
+
+    fn role_arn(&self) -> Option<&'a str> {
+        self.get("role_arn").or_else(|| self.long_term.and_then(|section| section.get("assume_role")))
+    }
+
+    fn configured_serial(&self) -> Option<&'a str> {
+        self.get("mfa_serial").or_else(|| self.long_term.and_then(|section| section.get("aws_mfa_device")))
+    }
+
+    fn serial(&self, profile: &str) -> Result<Option<String>, Refusal> {
+        let Some(serial) = self.configured_serial() else { return Ok(None) };
+        let (profile, serial) = (profile.to_owned(), serial.to_owned());
+        if serial.starts_with("arn:") && serial.contains(":user/") {
+            return Err(Refusal::SerialIsUser { profile, serial });
+        }
+        if serial.starts_with("arn:") && serial.contains(":u2f/") {
+            return Err(Refusal::SerialIsFido { profile, serial });
+        }
+        // IAM: `SerialNumber`, 9 to 256 of [\w+=/:,.@-].
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=/:,.@-".contains(c);
+        if !(9..=256).contains(&serial.len()) || !serial.chars().all(allowed) {
+            return Err(bad(
+                &profile,
+                "mfa_serial",
+                &serial,
+                "the device's ARN (arn:aws:iam::ACCOUNT:mfa/NAME) or its serial number",
+            ));
+        }
+        Ok(Some(serial))
+    }
+
+    fn hop(&self, profile: &str, role_arn: &str) -> Result<Hop, Refusal> {
+        if !(role_arn.starts_with("arn:") && role_arn.contains(":role/")) {
+            return Err(bad(profile, "role_arn", role_arn, "a role's ARN (arn:aws:iam::ACCOUNT:role/NAME)"));
+        }
+        let session_name = self.get("role_session_name").unwrap_or("mfa-agent");
+        // STS: `RoleSessionName`, 2 to 64 of [\w+=,.@-].
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+        if !(2..=64).contains(&session_name.len()) || !session_name.chars().all(allowed) {
+            return Err(bad(
+                profile,
+                "role_session_name",
+                session_name,
+                "2 to 64 letters, digits or any of _+=,.@-",
+            ));
+        }
+        Ok(Hop {
+            profile: profile.to_owned(),
+            role_arn: role_arn.to_owned(),
+            session_name: session_name.to_owned(),
+            external_id: self.get("external_id").map(str::to_owned),
+            duration: self.duration(profile, ROLE_BOUNDS)?,
+            region: self.region(profile)?,
+        })
+    }
+
+    fn duration(&self, profile: &str, bounds: std::ops::RangeInclusive<u32>) -> Result<Option<u32>, Refusal> {
+        let Some(text) = self.get("duration_seconds") else { return Ok(None) };
+        match text.parse() {
+            Ok(seconds) if bounds.contains(&seconds) => Ok(Some(seconds)),
+            _ => Err(bad(
+                profile,
+                "duration_seconds",
+                text,
+                &format!("a number of seconds from {} to {}", bounds.start(), bounds.end()),
+            )),
+        }
+    }
+
+    fn region(&self, profile: &str) -> Result<Option<String>, Refusal> {
+        let Some(region) = self.get("region") else { return Ok(None) };
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !region.chars().all(allowed) {
+            return Err(bad(profile, "region", region, "a region's code, e.g. eu-central-1"));
+        }
+        Ok(Some(region.to_owned()))
+    }
+
+    fn target(&self, profile: &str) -> Result<Target, Refusal> {
+        let flag = |setting| self.get(setting).map(|value| value.eq_ignore_ascii_case("true"));
+        Ok(Target {
+            region: self.region(profile)?,
+            endpoint: self.get("endpoint_url").map(str::to_owned),
+            fips: flag("use_fips_endpoint"),
+            dual_stack: flag("use_dualstack_endpoint"),
+        })
+    }
+
+    fn has_key(&self) -> bool {
+        [self.section, self.long_term]
+            .into_iter()
+            .flatten()
+            .any(|section| section.get("aws_access_key_id").is_some() || section.has("aws_secret_access_key"))
+    }
+
+    fn key(&self, files: &ConfigFiles, name: &str) -> Result<(String, KeyOrigin), Refusal> {
+        let (section, section_name) = match (self.long_term, self.section) {
+            (Some(long_term), _) => (long_term, format!("{name}{LONG_TERM}")),
+            (None, Some(section)) => (section, name.to_owned()),
+            (None, None) => return Err(unknown(files, name, None)),
+        };
+        let file = files.credentials_file();
+        let missing = |missing: &str| Refusal::HalfKey {
+            section: section_name.clone(),
+            missing: missing.to_owned(),
+            file: file.clone(),
+        };
+        match (section.get("aws_access_key_id"), section.has("aws_secret_access_key")) {
+            (None, false) => match self.other_way() {
+                Some(setting) => {
+                    Err(Refusal::NotOurs { profile: name.to_owned(), setting: setting.to_owned() })
+                }
+                None => Err(Refusal::NoKey { section: section_name, file }),
+            },
+            (None, true) => Err(missing("aws_access_key_id")),
+            (Some(_), false) => Err(missing("aws_secret_access_key")),
+            (Some(id), true) => {
+                let temporary = section.has("aws_session_token") || section.has("aws_security_token");
+                if temporary || id.starts_with("ASIA") {
+                    return Err(Refusal::TemporaryKey { section: section_name });
+                }
+                let last_four = id.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect();
+                Ok((id.to_owned(), KeyOrigin { last_four, section: section_name, file }))
+            }
+        }
+    }
+
+    /// The setting by which a profile gets its credentials in another way than by a long-term key.
+    fn other_way(&self) -> Option<&'static str> {
+        [
+            "sso_session",
+            "sso_start_url",
+            "sso_account_id",
+            "login_session",
+            "web_identity_token_file",
+            "credential_source",
+            "credential_process",
+        ]
+        .into_iter()
+        .find(|setting| self.get(setting).is_some())
+    }
+
+    fn no_source(&self, profile: &str) -> Refusal {
+        match self.other_way() {
+            Some(setting) => Refusal::NotOurs { profile: profile.to_owned(), setting: setting.to_owned() },
+            None => bad(profile, "source_profile", "", "the profile whose key may assume the role"),
+        }
+    }
+}
+
+fn bad(profile: &str, setting: &str, value: &str, must: &str) -> Refusal {
+    Refusal::BadSetting {
+        profile: profile.to_owned(),
+        setting: setting.to_owned(),
+        value: value.to_owned(),
+        must: must.to_owned(),
+    }
+}
+
+fn unknown(files: &ConfigFiles, profile: &str, named_by: Option<String>) -> Refusal {
+    let names = files.names().map(|name| name.strip_suffix(LONG_TERM).unwrap_or(name));
+    Refusal::UnknownProfile {
+        profile: profile.to_owned(),
+        named_by,
+        nearest: nearest(names, profile),
+        files: vec![files.config_file(), files.credentials_file()],
+    }
+}

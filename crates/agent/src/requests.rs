@@ -1,0 +1,211 @@
+//! From a request to its reply: one `match`, each arm one call.
+
+use std::time::Instant;
+
+use protocol::{Envelope, PROTOCOL, Refusal, Reply, Request, Status, frame};
+use serde::Deserialize;
+
+use crate::clock::Now;
+use crate::journal::Peer;
+use crate::profile;
+use crate::sessions::{Claim, Opened, Sessions};
+
+/// How many log entries fit a reply for certain.
+const LOG_ENTRIES: usize = 200;
+
+/// What a request comes to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the client is told.
+    pub reply: Reply,
+    /// The client's right to ask, to be held as long as it is there.
+    pub claim: Option<Box<Claim>>,
+    /// The agent leaves once this is told.
+    pub stop: bool,
+}
+
+impl From<Reply> for Outcome {
+    fn from(reply: Reply) -> Self {
+        Self { reply, claim: None, stop: false }
+    }
+}
+
+impl From<Refusal> for Outcome {
+    fn from(refusal: Refusal) -> Self {
+        Reply::Refused(refusal).into()
+    }
+}
+
+/// What this agent is.
+#[derive(Debug)]
+pub struct Identity {
+    /// The path of its socket.
+    pub socket: String,
+    /// When it started.
+    pub started: Instant,
+}
+
+/// Reads a request out of a line. One of another protocol is answered with ours, whatever it asks; leaving is
+/// understood in all of them.
+pub fn parse(line: &[u8]) -> Result<Request, Refusal> {
+    #[derive(Deserialize)]
+    struct Version {
+        protocol: u32,
+    }
+    #[derive(Deserialize)]
+    struct AnyEnvelope {
+        request: AnyRequest,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum AnyRequest {
+        Stop {
+            #[serde(default)]
+            only_if_empty: bool,
+        },
+    }
+    let malformed = |error: frame::FrameError| Refusal::Malformed { problem: error.to_string() };
+    let version: Version = frame::decode(line).map_err(malformed)?;
+    if version.protocol == PROTOCOL {
+        return frame::decode::<Envelope>(line).map(|envelope| envelope.request).map_err(malformed);
+    }
+    match frame::decode::<AnyEnvelope>(line) {
+        Ok(AnyEnvelope { request: AnyRequest::Stop { only_if_empty } }) => {
+            Ok(Request::Stop { only_if_empty })
+        }
+        Err(_) => {
+            Err(Refusal::Protocol { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() })
+        }
+    }
+}
+
+/// Answers a request, and notes who asked for what.
+pub async fn answer(sessions: &Sessions, identity: &Identity, peer: &Peer, request: Request) -> Outcome {
+    let subject = subject(&request);
+    let outcome = dispatch(sessions, identity, request).await;
+    if let Some(subject) = subject {
+        let event = format!("{subject}: {}", result(&outcome.reply));
+        sessions.state().journal.note(Now::read(), peer, event);
+    }
+    outcome
+}
+
+async fn dispatch(sessions: &Sessions, identity: &Identity, request: Request) -> Outcome {
+    let answer = match request {
+        Request::Credentials { profile, ask, replaces } => {
+            match sessions.credentials(profile.as_deref(), ask, replaces.as_deref()).await {
+                Ok(Opened::Ready(credentials)) => Ok(Reply::Credentials(credentials)),
+                Ok(Opened::YourTurn(question, claim)) => {
+                    return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
+                }
+                Err(refusal) => Err(refusal),
+            }
+        }
+        Request::Session { profile, ask, force } => {
+            match sessions.session(profile.as_deref(), ask, force).await {
+                Ok(Opened::Ready(session)) => Ok(Reply::Session(session)),
+                Ok(Opened::YourTurn(question, claim)) => {
+                    return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
+                }
+                Err(refusal) => Err(refusal),
+            }
+        }
+        Request::Login { profile, code, duration } => {
+            sessions.login(profile.as_deref(), &code, duration).await.map(Reply::Session)
+        }
+        Request::Logout { profiles, all } => {
+            sessions.logout(&profiles, all).await.map(|sessions| Reply::LoggedOut { sessions })
+        }
+        Request::Status => Ok(Reply::Status(status(sessions, identity))),
+        Request::Profiles => sessions.files().await.map(|files| Reply::Profiles(profile::list(&files))),
+        Request::Log => Ok(Reply::Log(sessions.state().journal.latest(LOG_ENTRIES))),
+        Request::Stop { only_if_empty } => {
+            let held = sessions.state().vault.len(Now::read());
+            if only_if_empty && held > 0 {
+                Err(Refusal::WouldForget { sessions: held })
+            } else {
+                let reply = Reply::Stopping { sessions: held, pid: std::process::id() };
+                return Outcome { stop: true, ..reply.into() };
+            }
+        }
+    };
+    answer.map_or_else(Outcome::from, Outcome::from)
+}
+
+fn status(sessions: &Sessions, identity: &Identity) -> Status {
+    let environment = sessions.environment();
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: PROTOCOL,
+        pid: std::process::id(),
+        uptime: identity.started.elapsed().as_secs(),
+        socket: identity.socket.clone(),
+        environment: environment.shown().clone(),
+        config_files: [environment.config_file(), environment.credentials_file()]
+            .into_iter()
+            .filter_map(|file| Some(file.ok()?.display().to_string()))
+            .collect(),
+        clock_skew: sessions.skew(),
+        waiting: sessions.waiting(),
+        sessions: sessions.state().vault.describe(Now::read()),
+    }
+}
+
+/// What the log says of a request; nothing of those that only look.
+fn subject(request: &Request) -> Option<String> {
+    let name = |profile: &Option<String>| profile.as_deref().unwrap_or("the default profile").to_owned();
+    match request {
+        Request::Credentials { profile, .. } => Some(format!("credentials of {}", name(profile))),
+        Request::Session { profile, .. } => Some(format!("session of {}", name(profile))),
+        Request::Login { profile, .. } => Some(format!("login to {}", name(profile))),
+        Request::Logout { all: true, .. } => Some("logout of all".to_owned()),
+        Request::Logout { profiles, .. } => Some(format!("logout of {}", profiles.join(", "))),
+        Request::Stop { .. } => Some("stop".to_owned()),
+        Request::Status | Request::Profiles | Request::Log => None,
+    }
+}
+
+fn result(reply: &Reply) -> &'static str {
+    match reply {
+        Reply::Refused(refusal) => match refusal {
+            Refusal::NeedsMfa(_) => "needs an MFA code",
+            Refusal::WrongCode { .. } => "the code was wrong",
+            Refusal::UsedCode { .. } => "the code was used before",
+            Refusal::Aws { .. } => "refused by AWS",
+            Refusal::Network { .. } => "no answer from AWS",
+            _ => "refused",
+        },
+        Reply::Session(session) if session.reused => "held already",
+        Reply::Session(_) => "a new session",
+        _ => "done",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_protocol_is_told_ours_and_can_still_stop_us() {
+        assert!(matches!(
+            parse(b"{\"protocol\":999,\"request\":{\"conjure\":{}}}"),
+            Err(Refusal::Protocol { protocol: PROTOCOL, .. })
+        ));
+        assert!(matches!(
+            parse(b"{\"protocol\":999,\"request\":{\"stop\":{\"gently\":true}}}"),
+            Ok(Request::Stop { only_if_empty: false })
+        ));
+    }
+
+    #[test]
+    fn what_is_no_request_is_malformed_and_not_quoted() {
+        for line in
+            [&b"hunter2"[..], b"{}", b"{\"protocol\":1,\"request\":{\"hunter2\":{}}}", b"\xff\xfe", b""]
+        {
+            match parse(line) {
+                Err(Refusal::Malformed { problem }) => assert!(!problem.contains("hunter2"), "{problem}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

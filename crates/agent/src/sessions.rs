@@ -1,0 +1,424 @@
+//! The rule: have it and it is good, give it; else it needs a code; with the code ask STS, keep it, give it.
+
+mod resolve;
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::{Ask, Credentials, Question, Refusal, Secret, Session};
+
+use crate::clock::{Deadline, Now};
+use crate::codes::{self, Codes};
+use crate::endpoint::Endpoint;
+use crate::environment::{Environment, Service};
+use crate::explain::{Call, code_is_spent};
+use crate::journal::Journal;
+use crate::lease::Leases;
+use crate::profile::{self, ConfigFiles};
+use crate::questions::{Place, Questions, Turn};
+use crate::sts::{Aws, Issued, Mfa, Signer, rfc3339};
+use crate::turnstile::Turnstile;
+use crate::vault::{Held, Role, SessionKey, Vault};
+use resolve::{Resolved, role_seconds, root};
+
+/// How long a client may wait for what another one is asked. Longer than any prompt stays open.
+const WAIT_LIMIT: Duration = Duration::from_mins(15);
+
+/// A role session is renewed before less is left of it than the SDKs take for "about to expire" (botocore:
+/// 15 minutes), in seconds.
+const ROLE_MARGIN: u64 = 20 * 60;
+
+/// Everything that the agent knows, behind one lock that is never held across a call to AWS.
+#[derive(Debug, Default)]
+pub struct State {
+    files: Option<Arc<ConfigFiles>>,
+    /// The one device of a key, as IAM named it.
+    devices: std::collections::BTreeMap<String, String>,
+    codes: Codes,
+    /// What is held.
+    pub vault: Vault,
+    /// Who asked for what.
+    pub journal: Journal,
+    /// What shells were told; none where the folder cannot be used.
+    pub leases: Option<Leases>,
+}
+
+/// The agent's heart.
+#[derive(Debug)]
+pub struct Sessions {
+    environment: Arc<Environment>,
+    own_config_file: Option<PathBuf>,
+    aws: Aws,
+    questions: Questions,
+    turnstile: Turnstile,
+    state: Mutex<State>,
+}
+
+/// What a client that wants a session gets.
+#[derive(Debug)]
+pub enum Opened<T> {
+    /// It is there.
+    Ready(T),
+    /// It is this client's turn to ask. The turn is given up with the place.
+    YourTurn(Question, Box<Claim>),
+}
+
+/// The right to ask for one session, and what ends it.
+#[derive(Debug)]
+pub struct Claim {
+    place: Place,
+    root: SessionKey,
+    after: u64,
+}
+
+impl Sessions {
+    /// A heart with nothing in it.
+    pub fn new(environment: Environment, leases: Option<Leases>) -> Self {
+        let environment = Arc::new(environment);
+        Self {
+            own_config_file: environment.own_config_file(),
+            aws: Aws::new(environment.clone()),
+            environment,
+            questions: Questions::default(),
+            turnstile: Turnstile::default(),
+            state: Mutex::new(State { leases, ..State::default() }),
+        }
+    }
+
+    /// What is known. A panic elsewhere left it whole: no code panics between two of its changes.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The environment that the agent runs with.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// AWS's clock minus this machine's, in seconds.
+    pub fn skew(&self) -> Option<i64> {
+        self.aws.skew()
+    }
+
+    /// How many clients wait for a code, the asked ones included.
+    pub fn waiting(&self) -> usize {
+        self.questions.waiting()
+    }
+
+    /// The AWS config files as they are now.
+    pub async fn files(&self) -> Result<Arc<ConfigFiles>, Refusal> {
+        if let Some(files) = &self.state().files
+            && files.is_current()
+        {
+            return Ok(files.clone());
+        }
+        let files = Arc::new(ConfigFiles::read(&self.environment).await?);
+        self.state().files = Some(files.clone());
+        Ok(files)
+    }
+
+    /// The credentials of a profile.
+    pub async fn credentials(
+        &self,
+        profile: Option<&str>,
+        ask: Ask,
+        replaces: Option<&str>,
+    ) -> Result<Opened<Credentials>, Refusal> {
+        let resolved = self.resolve(profile).await?;
+        let credentials = |key: &SessionKey| self.give(&resolved, key, replaces);
+        let last = resolved.last();
+        if let Some(left) = self.left(&last)
+            && left > margin(&last)
+        {
+            return Ok(Opened::Ready(credentials(&last)?));
+        }
+        let opened = match self.open(&resolved, ask, false).await {
+            // What is left of a role is better than nothing.
+            Err(Refusal::NeedsMfa(_)) if self.left(&last).is_some() => {
+                return Ok(Opened::Ready(credentials(&last)?));
+            }
+            other => other?,
+        };
+        match opened {
+            Opened::YourTurn(question, claim) => Ok(Opened::YourTurn(question, claim)),
+            Opened::Ready(()) => {
+                self.assume_roles(&resolved).await?;
+                Ok(Opened::Ready(credentials(&last)?))
+            }
+        }
+    }
+
+    /// The session that a code opens for a profile.
+    pub async fn session(
+        &self,
+        profile: Option<&str>,
+        ask: Ask,
+        force: bool,
+    ) -> Result<Opened<Session>, Refusal> {
+        let resolved = self.resolve(profile).await?;
+        Ok(match self.open(&resolved, ask, force).await? {
+            Opened::YourTurn(question, claim) => Opened::YourTurn(question, claim),
+            Opened::Ready(()) => Opened::Ready(self.describe(&resolved)?),
+        })
+    }
+
+    /// Opens a session with a code.
+    pub async fn login(
+        &self,
+        profile: Option<&str>,
+        code: &Secret,
+        duration: Option<u32>,
+    ) -> Result<Session, Refusal> {
+        if !codes::is_code(code) {
+            return Err(Refusal::MalformedCode);
+        }
+        let resolved = self.resolve(profile).await?;
+        let duration = resolved.duration(duration)?;
+        // One login at a time for a session: who comes second with the same code finds it used, not unknown.
+        let _alone = self.turnstile.enter(format!("{:?}", resolved.root)).await;
+        let key = resolved.files.open_key(&resolved.plan.user.origin).await?;
+        let signer = Signer::from(key);
+        let serial = resolved.serial.as_str();
+        let skew = self.aws.skew().unwrap_or(0);
+        self.state()
+            .codes
+            .send(serial, code, Now::read(), skew)
+            .map_err(|wait_seconds| Refusal::UsedCode { serial: serial.to_owned(), wait_seconds })?;
+
+        let mfa = Mfa { serial, code };
+        let role = resolved.plan.role_with_mfa();
+        let issued = match role {
+            None => self.aws.get_session_token(&resolved.sts, &signer, mfa, duration).await,
+            Some(hop) => self.aws.assume_role(&resolved.sts, &signer, hop, duration, Some(mfa)).await,
+        };
+        let issued = issued.map_err(|error| {
+            if !code_is_spent(&error) {
+                self.state().codes.unused(serial, code);
+            }
+            let call = Call {
+                action: if role.is_some() { "sts:AssumeRole" } else { "sts:GetSessionToken" },
+                endpoint: resolved.sts.describe(Service::Sts),
+                code_of: Some(serial),
+                key: Some(&resolved.plan.user.origin),
+                role: role.map(|hop| (hop, duration)),
+                skew: self.aws.skew(),
+            };
+            call.explain(error)
+        })?;
+        self.keep(&resolved.root, &resolved.plan.profile, issued, duration);
+        let mut session = self.describe(&resolved)?;
+        session.reused = false;
+        Ok(session)
+    }
+
+    /// Forgets the sessions behind profiles, or all. Says how many that codes opened.
+    pub async fn logout(&self, profiles: &[String], all: bool) -> Result<usize, Refusal> {
+        let mut roots = if all { self.state().vault.roots() } else { self.state().vault.roots_of(profiles) };
+        for profile in profiles.iter().filter(|_| !all) {
+            let profile = std::slice::from_ref(profile);
+            if self.state().vault.roots_of(profile).is_empty() {
+                // A session that this profile has not used yet counts; a mistyped name is an error.
+                let plan = profile::plan(&*self.files().await?, &profile[0])?;
+                if let Some(serial) = self.known_serial(&plan) {
+                    roots.insert(root(&plan, serial));
+                }
+            }
+        }
+        let mut state = self.state();
+        let forgotten = roots.iter().filter(|root| state.vault.forget(root)).count();
+        state.sync_leases();
+        drop(state);
+        self.questions.changed();
+        Ok(forgotten)
+    }
+
+    /// Forgets everything: the agent leaves.
+    pub fn wipe(&self) {
+        let mut state = self.state();
+        state.vault = Vault::default();
+        state.codes = Codes::default();
+        state.leases = None;
+    }
+
+    /// Resolves when the session that somebody was asked for is there, from wherever.
+    pub async fn answered(&self, claim: &Claim) {
+        loop {
+            let mut change = pin!(self.questions.change());
+            change.as_mut().enable();
+            if self.number(&claim.root) > claim.after || claim.place.turn() != Turn::Ask {
+                return;
+            }
+            change.await;
+        }
+    }
+
+    /// Waits until the session that all rests on is there, or until it is this client's turn to ask for it.
+    async fn open(&self, resolved: &Resolved, ask: Ask, force: bool) -> Result<Opened<()>, Refusal> {
+        let after = if force { self.number(&resolved.root) } else { 0 };
+        let question = || resolved.question(self.state().vault.has_expired(&resolved.root));
+        if self.number(&resolved.root) > after {
+            return Ok(Opened::Ready(()));
+        }
+        if ask == Ask::Never {
+            return Err(Refusal::NeedsMfa(question()));
+        }
+        let place = self.questions.join(&resolved.root, ask);
+        let mut limit = pin!(tokio::time::sleep(WAIT_LIMIT));
+        loop {
+            let mut change = pin!(self.questions.change());
+            change.as_mut().enable();
+            if self.number(&resolved.root) > after {
+                return Ok(Opened::Ready(()));
+            }
+            match place.turn() {
+                Turn::Ask => {
+                    let claim = Box::new(Claim { place, root: resolved.root.clone(), after });
+                    return Ok(Opened::YourTurn(question(), claim));
+                }
+                Turn::Nobody => return Err(Refusal::NeedsMfa(question())),
+                Turn::Wait => tokio::select! {
+                    () = change => {}
+                    () = &mut limit => return Err(Refusal::NeedsMfa(question())),
+                },
+            }
+        }
+    }
+
+    /// Assumes the roles of a profile that are not held, or not for long enough, from the user outwards.
+    async fn assume_roles(&self, resolved: &Resolved) -> Result<(), Refusal> {
+        if resolved.plan.role_with_mfa().is_some() {
+            return Ok(());
+        }
+        let mut source = resolved.root.clone();
+        for hop in &resolved.plan.hops {
+            let duration = role_seconds(hop.duration);
+            let key = SessionKey::Role { source: Box::new(source.clone()), role: Role::new(hop, duration) };
+            let _alone = self.turnstile.enter(format!("{key:?}")).await;
+            if self.left(&key).is_none_or(|left| left <= margin(&key)) {
+                let signer = self.signer(&source, &resolved.plan.profile);
+                let endpoint = Endpoint {
+                    region: hop.region.clone().unwrap_or(resolved.sts.region.clone()),
+                    ..resolved.sts.clone()
+                };
+                let assumed = match &signer {
+                    Some(signer) => self.aws.assume_role(&endpoint, signer, hop, duration, None).await,
+                    None => return Err(Refusal::NeedsMfa(resolved.question(true))),
+                };
+                match assumed {
+                    Ok(issued) => self.keep(&key, &resolved.plan.profile, issued, duration),
+                    // What is left of the old one is better than nothing.
+                    Err(_) if self.left(&key).is_some() => {}
+                    Err(error) => {
+                        let call = Call {
+                            action: "sts:AssumeRole",
+                            endpoint: endpoint.describe(Service::Sts),
+                            code_of: None,
+                            key: None,
+                            role: Some((hop, duration)),
+                            skew: self.aws.skew(),
+                        };
+                        return Err(call.explain(error));
+                    }
+                }
+            }
+            source = key;
+        }
+        Ok(())
+    }
+
+    fn keep(&self, key: &SessionKey, profile: &str, issued: Issued, duration: u32) {
+        let now = Now::read();
+        let aws_now = now.wall.saturating_add_signed(self.aws.skew().unwrap_or(0));
+        let deadline = Deadline::after(now, issued.expires_at.saturating_sub(aws_now));
+        let held = Held::new(
+            issued.signer.access_key_id,
+            issued.signer.secret_access_key,
+            issued.signer.session_token.unwrap_or_else(|| Secret::new(String::new())),
+            deadline,
+            rfc3339(issued.expires_at),
+            u64::from(duration),
+        );
+        let mut state = self.state();
+        state.vault.put(key.clone(), profile, held);
+        state.sync_leases();
+        drop(state);
+        self.questions.changed();
+    }
+
+    fn give(
+        &self,
+        resolved: &Resolved,
+        key: &SessionKey,
+        replaces: Option<&str>,
+    ) -> Result<Credentials, Refusal> {
+        let profile = &resolved.plan.profile;
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(held) = state.vault.get(key, profile, Now::read()) else {
+            return Err(Refusal::NeedsMfa(resolved.question(true)));
+        };
+        let lease = state.leases.as_mut();
+        let lease = lease.and_then(|leases| leases.give(profile, held.number, held.deadline.wall).ok());
+        let region = replaces.and_then(|name| resolved.files.section(name)?.get("region"));
+        let variables = resolved.configuration.profile.get(profile);
+        Ok(Credentials {
+            profile: profile.clone(),
+            access_key_id: held.access_key_id.clone(),
+            secret_access_key: held.secret_access_key.clone(),
+            session_token: held.session_token.clone(),
+            expiration: held.expiration.clone(),
+            expires_at: held.deadline.wall,
+            region: resolved.plan.region.clone(),
+            replaced_region: region.map(str::to_owned),
+            lease,
+            variables: variables.map(|settings| settings.env.clone()).unwrap_or_default(),
+        })
+    }
+
+    fn describe(&self, resolved: &Resolved) -> Result<Session, Refusal> {
+        let now = Now::read();
+        let mut state = self.state();
+        state.vault.get(&resolved.root, &resolved.plan.profile, now);
+        let session = state.vault.describe_one(&resolved.root, now);
+        session.ok_or_else(|| Refusal::NeedsMfa(resolved.question(true)))
+    }
+
+    fn signer(&self, key: &SessionKey, profile: &str) -> Option<Signer> {
+        let mut state = self.state();
+        let held = state.vault.get(key, profile, Now::read())?;
+        Some(Signer {
+            access_key_id: held.access_key_id.clone(),
+            secret_access_key: held.secret_access_key.clone(),
+            session_token: Some(held.session_token.clone()),
+        })
+    }
+
+    fn number(&self, key: &SessionKey) -> u64 {
+        self.state().vault.number(key, Now::read())
+    }
+
+    fn left(&self, key: &SessionKey) -> Option<u64> {
+        let mut state = self.state();
+        state.vault.describe_one(key, Now::read()).map(|session| session.seconds_left)
+    }
+}
+
+impl State {
+    /// Takes back what is no longer true.
+    fn sync_leases(&mut self) {
+        let vault = &self.vault;
+        if let Some(leases) = &mut self.leases {
+            leases.keep(|_, number| vault.holds(number));
+        }
+    }
+}
+
+/// With how little time left a session is not given out any more where it can be renewed, in seconds.
+fn margin(key: &SessionKey) -> u64 {
+    match key {
+        SessionKey::Role { role, .. } => ROLE_MARGIN.min(u64::from(role.duration) / 3),
+        SessionKey::Mfa { .. } | SessionKey::RoleWithMfa { .. } => 0,
+    }
+}

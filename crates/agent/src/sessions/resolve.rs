@@ -1,0 +1,170 @@
+//! From a profile's name to the session that it rests on.
+
+use std::sync::Arc;
+
+use protocol::{Question, Refusal, SESSION_SECONDS};
+
+use super::Sessions;
+use crate::configuration::Configuration;
+use crate::endpoint::{Endpoint, Partition};
+use crate::environment::Service;
+use crate::explain::Call;
+use crate::profile::{self, ConfigFiles, Plan, ROLE_BOUNDS, ROLE_SECONDS, Serial};
+use crate::sts::{CallError, Signer};
+use crate::vault::{Role, SessionKey};
+
+/// How long an MFA session lasts unless somebody says otherwise: STS's own default, in seconds.
+const DEFAULT_SECONDS: u32 = 43_200;
+
+/// A profile, worked out down to the session that it rests on.
+#[derive(Debug)]
+pub struct Resolved {
+    pub plan: Plan,
+    pub files: Arc<ConfigFiles>,
+    pub configuration: Configuration,
+    pub serial: String,
+    pub root: SessionKey,
+    pub sts: Endpoint,
+}
+
+impl Sessions {
+    /// Works out which session a request is about; looks the device up where no file names it.
+    pub async fn resolve(&self, profile: Option<&str>) -> Result<Resolved, Refusal> {
+        let configuration = Configuration::read(self.own_config_file.as_deref())?;
+        let files = self.files().await?;
+        let fallback = ["default", "default-long-term"].iter().any(|name| files.section(name).is_some());
+        let profile = profile
+            .or(configuration.default_profile.as_deref())
+            .or(fallback.then_some("default"))
+            .ok_or(Refusal::NoProfile)?;
+        let plan = profile::plan(&files, profile)?;
+        let hints = |serial: Option<&str>| {
+            let roles = plan.hops.iter().map(|hop| hop.role_arn.as_str());
+            let region = plan.user.target.region.as_deref();
+            Partition::of(serial.into_iter().chain(roles).chain(region))
+        };
+        let serial = match self.known_serial(&plan) {
+            Some(serial) => serial,
+            None => self.find_serial(&files, &plan, hints(None)).await?,
+        };
+        let partition = hints(Some(&serial));
+        let sts =
+            Endpoint::new(&self.environment, Service::Sts, &plan.user.profile, &plan.user.target, partition)?;
+        let root = root(&plan, serial.clone());
+        Ok(Resolved { plan, files, configuration, serial, root, sts })
+    }
+
+    /// Asks IAM for the device of a key: the usual policy lets a user list its own without MFA.
+    async fn find_serial(
+        &self,
+        files: &ConfigFiles,
+        plan: &Plan,
+        partition: Partition,
+    ) -> Result<String, Refusal> {
+        let _alone = self.turnstile.enter(format!("device of {}", plan.user.key_id)).await;
+        if let Some(serial) = self.known_serial(plan) {
+            return Ok(serial);
+        }
+        let profile = &plan.profile;
+        let endpoint =
+            Endpoint::new(&self.environment, Service::Iam, &plan.user.profile, &plan.user.target, partition)?;
+        let signer = Signer::from(files.open_key(&plan.user.origin).await?);
+        let serials = match self.aws.list_mfa_devices(&endpoint, &signer).await {
+            Ok(serials) => serials,
+            Err(CallError::Aws { code, message }) if code.starts_with("AccessDenied") => {
+                return Err(Refusal::DevicesNotListed { profile: profile.clone(), message });
+            }
+            Err(error) => {
+                let call = Call {
+                    action: "iam:ListMFADevices",
+                    endpoint: endpoint.describe(Service::Iam),
+                    code_of: None,
+                    key: Some(&plan.user.origin),
+                    role: None,
+                    skew: self.aws.skew(),
+                };
+                return Err(call.explain(error));
+            }
+        };
+        // STS takes no FIDO keys.
+        let (fido, mut usable): (Vec<_>, Vec<_>) =
+            serials.into_iter().partition(|serial| serial.contains(":u2f/"));
+        match (usable.len(), fido.into_iter().next()) {
+            (1, _) => {
+                let serial = usable.remove(0);
+                self.state().devices.insert(plan.user.key_id.clone(), serial.clone());
+                Ok(serial)
+            }
+            (0, Some(serial)) => Err(Refusal::SerialIsFido { profile: profile.clone(), serial }),
+            (0, None) => Err(Refusal::NoDevice { profile: profile.clone() }),
+            _ => Err(Refusal::SeveralDevices { profile: profile.clone(), serials: usable }),
+        }
+    }
+
+    /// The device of a plan, as far as it is known without asking.
+    pub fn known_serial(&self, plan: &Plan) -> Option<String> {
+        match &plan.serial {
+            Serial::Configured(serial) => Some(serial.clone()),
+            Serial::Unknown => self.state().devices.get(&plan.user.key_id).cloned(),
+        }
+    }
+}
+
+impl Resolved {
+    /// The session whose credentials the profile gives out.
+    pub fn last(&self) -> SessionKey {
+        if self.plan.role_with_mfa().is_some() {
+            return self.root.clone();
+        }
+        self.plan.hops.iter().fold(self.root.clone(), |source, hop| SessionKey::Role {
+            source: Box::new(source),
+            role: Role::new(hop, role_seconds(hop.duration)),
+        })
+    }
+
+    /// How long the session that a code opens shall last: by word, by our own configuration, by the AWS
+    /// files, by default.
+    pub fn duration(&self, asked: Option<u32>) -> Result<u32, Refusal> {
+        let role = self.plan.role_with_mfa();
+        let bounds = if role.is_some() { ROLE_BOUNDS } else { SESSION_SECONDS };
+        let seconds = asked
+            .or(role.and_then(|hop| hop.duration))
+            .or_else(|| self.configuration.profile.get(&self.plan.profile)?.duration)
+            .or(self.plan.duration)
+            .or(self.configuration.duration)
+            .unwrap_or(DEFAULT_SECONDS);
+        if bounds.contains(&seconds) {
+            Ok(seconds)
+        } else {
+            Err(Refusal::DurationOutOfBounds { seconds, least: *bounds.start(), most: *bounds.end() })
+        }
+    }
+
+    /// What to ask for it.
+    pub fn question(&self, expired: bool) -> Question {
+        Question {
+            profile: self.plan.profile.clone(),
+            serial: self.serial.clone(),
+            role_arn: self.plan.role_with_mfa().map(|hop| hop.role_arn.clone()),
+            endpoint: self.sts.foreign().map(str::to_owned),
+            expired,
+        }
+    }
+}
+
+/// The session that a code opens for a plan.
+pub fn root(plan: &Plan, serial: String) -> SessionKey {
+    let key_id = plan.user.key_id.clone();
+    match plan.role_with_mfa() {
+        Some(hop) => {
+            let role = Role::new(hop, hop.duration.unwrap_or(ROLE_SECONDS));
+            SessionKey::RoleWithMfa { key_id, serial, role }
+        }
+        None => SessionKey::Mfa { key_id, serial },
+    }
+}
+
+/// How long a role may last that is assumed from a session: an hour, whatever the profile asks for.
+pub fn role_seconds(asked: Option<u32>) -> u32 {
+    asked.unwrap_or(ROLE_SECONDS).min(ROLE_SECONDS)
+}

@@ -1,0 +1,238 @@
+//! From `mfa-agentd` to a listening agent, and out again.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use interprocess::local_socket::tokio::Listener;
+use interprocess::local_socket::{GenericFilePath, ListenerOptions, prelude::*};
+use protocol::address::{self, Address, Surroundings};
+use protocol::{StartReport, frame};
+use tokio::sync::Notify;
+
+use crate::environment::Environment;
+use crate::lease::Leases;
+use crate::platform;
+use crate::requests::{self, Identity};
+use crate::server;
+use crate::sessions::Sessions;
+
+const USAGE: &str = "\
+mfa-agentd, the agent behind mfa-agent. People start it with `mfa-agent agent start`.
+
+usage: mfa-agentd [--report]
+
+  --report   tell on stdout, in one line, that the socket takes connections (or why not), then leave the
+             terminal
+";
+
+/// Runs the agent until it is told to stop.
+pub fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let report = match arguments.iter().map(|argument| argument.to_str()).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        [Some("--report")] => true,
+        [Some("--version" | "-V")] => {
+            return say(io::stdout(), concat!("mfa-agentd ", env!("CARGO_PKG_VERSION"), "\n"), 0);
+        }
+        [Some("--help" | "-h")] => return say(io::stdout(), USAGE, 0),
+        _ => return say(io::stderr(), USAGE, 2),
+    };
+    match run(report) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if report => {
+            tell(&match failure {
+                Failure::AlreadyRunning => StartReport::AlreadyRunning,
+                Failure::Other { problem, hint } => StartReport::Failed { problem, hint },
+            });
+            ExitCode::from(6)
+        }
+        Err(Failure::AlreadyRunning) => {
+            say(io::stderr(), "mfa-agentd: an agent is running already\nhint: mfa-agent agent status\n", 6)
+        }
+        Err(Failure::Other { problem, hint }) => {
+            say(io::stderr(), &format!("mfa-agentd: {problem}\nhint: {hint}\n"), 6)
+        }
+    }
+}
+
+enum Failure {
+    AlreadyRunning,
+    Other { problem: String, hint: String },
+}
+
+fn failure(problem: &(impl ToString + ?Sized), hint: &str) -> Failure {
+    Failure::Other { problem: problem.to_string(), hint: hint.to_owned() }
+}
+
+fn run(report: bool) -> Result<(), Failure> {
+    // Before the first file is opened and the first thread is started.
+    platform::close_inherited();
+    platform::harden().map_err(|error| {
+        failure(
+            &format!("this process cannot be closed to debuggers: {error}"),
+            "run it outside the sandbox that forbids prctl",
+        )
+    })?;
+    // A panic's words may quote what was being worked on; its place does not.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(io::stderr(), "mfa-agentd: a fault of its own at {place}");
+    }));
+
+    let current_folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    let config_folder = directories::BaseDirs::new().map(|folders| folders.config_dir().to_owned());
+    let environment = Environment::read(|name| std::env::var_os(name), &current_folder, config_folder);
+    let address = own_address()?;
+    if report {
+        platform::detach();
+    }
+    prepare_folder(address.folder())?;
+    let lock = lock(&address.socket)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Name look-ups need a thread; none stays for them.
+        .thread_keep_alive(Duration::from_secs(2))
+        .build()
+        .map_err(|error| {
+            failure(&format!("the event loop cannot be started: {error}"), "see the limits: ulimit -a")
+        })?;
+    let served = runtime.block_on(async {
+        let listener = listen(&address.socket)?;
+        if report {
+            tell(&StartReport::Listening { pid: std::process::id() });
+            let _ = platform::let_go_of_stdout();
+        }
+        serve(listener, &address, environment).await;
+        Ok(())
+    });
+    // Not before the socket is gone: who gets the lock next makes its own.
+    drop(lock);
+    served
+}
+
+fn own_address() -> Result<Address, Failure> {
+    let variable = |name: &str| std::env::var_os(name);
+    let (socket, runtime_dir, home) =
+        (variable(address::SOCKET_VARIABLE), variable("XDG_RUNTIME_DIR"), variable("HOME"));
+    let surroundings = Surroundings {
+        uid: platform::own_uid(),
+        socket: socket.as_deref(),
+        runtime_dir: runtime_dir.as_deref(),
+        home: home.as_deref(),
+    };
+    address::resolve(&surroundings, platform::host)
+        .map_err(|error| failure(&error, "set XDG_RUNTIME_DIR to a folder of your own with mode 0700"))
+}
+
+fn prepare_folder(folder: &Path) -> Result<(), Failure> {
+    let refused = |error: address::AddressError| {
+        failure(
+            &error,
+            "the socket needs a folder of your own with mode 0700; remove this one, or set XDG_RUNTIME_DIR",
+        )
+    };
+    if address::check_folder(folder, platform::own_uid()).map_err(refused)? {
+        return Ok(());
+    }
+    platform::create_private_folder(folder).map_err(|error| {
+        failure(
+            &format!("the runtime folder {} cannot be made: {error}", folder.display()),
+            "set XDG_RUNTIME_DIR to a folder of your own",
+        )
+    })?;
+    // Made by us, or by somebody else in the same moment.
+    address::check_folder(folder, platform::own_uid()).map_err(refused).map(drop)
+}
+
+/// The lock that makes this the one agent. The kernel takes it back however this process ends.
+fn lock(socket: &Path) -> Result<File, Failure> {
+    let path = socket.with_extension("lock");
+    let hint = "see who owns the file, and whether its file system knows locks";
+    let lock = platform::open_lock(&path).map_err(|error| {
+        failure(&format!("the lock file {} cannot be opened: {error}", path.display()), hint)
+    })?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Failure::AlreadyRunning),
+        Err(TryLockError::Error(error)) => {
+            Err(failure(&format!("the lock file {} cannot be locked: {error}", path.display()), hint))
+        }
+    }
+}
+
+/// Listens where nobody does: under the lock, a socket that is there is a dead agent's.
+fn listen(path: &Path) -> Result<Listener, Failure> {
+    let refused = |what: String| failure(&what, "move it away, then: mfa-agent agent start");
+    match path.symlink_metadata() {
+        Ok(metadata) if platform::is_socket(&metadata) => {
+            fs::remove_file(path).map_err(|error| {
+                refused(format!("the dead socket {} cannot be removed: {error}", path.display()))
+            })?;
+        }
+        Ok(_) => {
+            return Err(refused(format!("{} is in the socket's place and is no socket", path.display())));
+        }
+        Err(_) => {}
+    }
+    let unusable = |error: io::Error| {
+        failure(
+            &format!("cannot listen on {}: {error}", path.display()),
+            "set XDG_RUNTIME_DIR to a folder on a local file system",
+        )
+    };
+    let name = path.to_fs_name::<GenericFilePath>().map_err(unusable)?;
+    // The name is not reclaimed by the library: it would remove whatever is there by then.
+    let options =
+        platform::for_own_uid(ListenerOptions::new().name(name)).reclaim_name(false).try_overwrite(false);
+    options.create_tokio().map_err(unusable)
+}
+
+async fn serve(listener: Listener, address: &Address, environment: Environment) {
+    let socket = platform::same_file(&address.socket);
+    let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let start = u64::try_from(start & u128::from(u64::MAX)).unwrap_or_default();
+    let sessions = Arc::new(Sessions::new(environment, Leases::new(address.leases(), start).ok()));
+    let identity =
+        Arc::new(Identity { socket: address.socket.display().to_string(), started: Instant::now() });
+    let stop = Arc::new(Notify::new());
+    let handle = {
+        let sessions = sessions.clone();
+        move |peer, request| {
+            let (sessions, identity) = (sessions.clone(), identity.clone());
+            async move { requests::answer(&sessions, &identity, &peer, request).await }
+        }
+    };
+    tokio::select! {
+        () = server::serve(listener, sessions.clone(), connections(), stop.clone(), handle) => {}
+        () = stop.notified() => {}
+        () = platform::termination() => {}
+    }
+    sessions.wipe();
+    // Another agent's socket may be there by now, if somebody took ours away.
+    if socket.is_some() && platform::same_file(&address.socket) == socket {
+        let _ = fs::remove_file(&address.socket);
+    }
+}
+
+/// How many connections are served at once: what the file limit allows, less what the agent needs itself.
+fn connections() -> usize {
+    usize::try_from(platform::raise_file_limit().saturating_sub(64).clamp(8, 4_096)).unwrap_or(4_096)
+}
+
+fn tell(report: &StartReport) {
+    if let Ok(line) = frame::encode(report) {
+        // Who started us may have gone; then nobody is to be told.
+        let _ = io::stdout().write_all(&line).and_then(|()| io::stdout().flush());
+    }
+}
+
+fn say(mut to: impl Write, words: &str, status: u8) -> ExitCode {
+    match to.write_all(words.as_bytes()) {
+        Ok(()) => ExitCode::from(status),
+        Err(_) => ExitCode::FAILURE,
+    }
+}

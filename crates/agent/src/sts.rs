@@ -1,0 +1,345 @@
+//! The calls to AWS: the only file that names the STS and IAM clients. What comes back is a value or a
+//! [`CallError`]; what that means for the person is `explain.rs`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_credential_types::Credentials as SigningKey;
+use aws_sdk_sts::config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::pool;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::date_time::{DateTime, Format};
+use protocol::{NetworkProblem, Secret};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+
+use crate::endpoint::Endpoint;
+use crate::environment::Environment;
+use crate::profile::{Hop, LongTermKey};
+use crate::skew::{Skew, SkewMeter};
+
+/// How long a connection to AWS may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a whole call may take, its retries included. The SDK itself sets no such limit.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What signs a call.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: Secret,
+    /// `AWS_SESSION_TOKEN`, for temporary credentials.
+    pub session_token: Option<Secret>,
+}
+
+impl From<LongTermKey> for Signer {
+    fn from(key: LongTermKey) -> Self {
+        Self { access_key_id: key.id, secret_access_key: key.secret, session_token: None }
+    }
+}
+
+/// Temporary credentials as AWS gave them.
+#[derive(Debug)]
+pub struct Issued {
+    /// What they sign with.
+    pub signer: Signer,
+    /// When AWS stops taking them, by AWS's clock, in seconds since the epoch.
+    pub expires_at: u64,
+}
+
+/// An MFA code and the device that it is from.
+#[derive(Debug, Clone, Copy)]
+pub struct Mfa<'a> {
+    /// The device.
+    pub serial: &'a str,
+    /// The code.
+    pub code: &'a Secret,
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallError {
+    /// AWS answered with an error.
+    Aws {
+        /// Its code.
+        code: String,
+        /// Its words.
+        message: String,
+    },
+    /// No answer that can be understood.
+    Network {
+        /// How it failed.
+        problem: NetworkProblem,
+        /// The lowest layer's words.
+        detail: String,
+        /// The request may have reached AWS.
+        sent: bool,
+    },
+    /// The certificates to trust cannot be used.
+    CaBundle {
+        /// The file.
+        file: String,
+        /// Why.
+        problem: String,
+    },
+}
+
+/// The way to AWS. Its parts are built at the first call: an agent that was never asked for anything needs
+/// no certificates in memory.
+#[derive(Debug)]
+pub struct Aws {
+    environment: Arc<Environment>,
+    http: Mutex<Option<SharedHttpClient>>,
+    skew: Skew,
+}
+
+impl Aws {
+    /// A way to AWS with the agent's environment. Nothing is opened yet.
+    pub fn new(environment: Arc<Environment>) -> Self {
+        Self { environment, http: Mutex::new(None), skew: Skew::default() }
+    }
+
+    /// AWS's clock minus this machine's, in seconds, by the latest reply.
+    pub fn skew(&self) -> Option<i64> {
+        self.skew.get()
+    }
+
+    /// `sts:GetSessionToken`. A code goes out at most once: no retries.
+    pub async fn get_session_token(
+        &self,
+        endpoint: &Endpoint,
+        signer: &Signer,
+        mfa: Mfa<'_>,
+        duration: u32,
+    ) -> Result<Issued, CallError> {
+        let output = aws_sdk_sts::Client::from_conf(self.sts(endpoint, signer, Retries::None)?)
+            .get_session_token()
+            .serial_number(mfa.serial)
+            .token_code(mfa.code.expose())
+            .duration_seconds(i32::try_from(duration).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| call_error(&error))?;
+        issued(output.credentials)
+    }
+
+    /// `sts:AssumeRole`; with a code at most once, else with retries.
+    pub async fn assume_role(
+        &self,
+        endpoint: &Endpoint,
+        signer: &Signer,
+        hop: &Hop,
+        duration: u32,
+        mfa: Option<Mfa<'_>>,
+    ) -> Result<Issued, CallError> {
+        let retries = if mfa.is_some() { Retries::None } else { Retries::Standard };
+        let output = aws_sdk_sts::Client::from_conf(self.sts(endpoint, signer, retries)?)
+            .assume_role()
+            .role_arn(&hop.role_arn)
+            .role_session_name(&hop.session_name)
+            .set_external_id(hop.external_id.clone())
+            .duration_seconds(i32::try_from(duration).unwrap_or(i32::MAX))
+            .set_serial_number(mfa.map(|mfa| mfa.serial.to_owned()))
+            .set_token_code(mfa.map(|mfa| mfa.code.expose().to_owned()))
+            .send()
+            .await
+            .map_err(|error| call_error(&error))?;
+        issued(output.credentials)
+    }
+
+    /// `iam:ListMFADevices` for the key's own user: the serials of all devices.
+    pub async fn list_mfa_devices(
+        &self,
+        endpoint: &Endpoint,
+        signer: &Signer,
+    ) -> Result<Vec<String>, CallError> {
+        let mut config = aws_sdk_iam::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(endpoint.region.clone()))
+            .credentials_provider(signing_key(signer))
+            .http_client(self.http()?)
+            .timeout_config(timeouts())
+            .retry_config(RetryConfig::standard())
+            .interceptor(SkewMeter(self.skew.clone()))
+            .use_fips(endpoint.fips)
+            .use_dual_stack(endpoint.dual_stack);
+        config.set_endpoint_url(endpoint.url.clone());
+        let output = aws_sdk_iam::Client::from_conf(config.build())
+            .list_mfa_devices()
+            .send()
+            .await
+            .map_err(|error| call_error(&error))?;
+        Ok(output.mfa_devices.into_iter().map(|device| device.serial_number).collect())
+    }
+
+    fn sts(
+        &self,
+        endpoint: &Endpoint,
+        signer: &Signer,
+        retries: Retries,
+    ) -> Result<aws_sdk_sts::Config, CallError> {
+        let mut config = aws_sdk_sts::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(endpoint.region.clone()))
+            .credentials_provider(signing_key(signer))
+            .http_client(self.http()?)
+            .timeout_config(timeouts())
+            .retry_config(match retries {
+                Retries::None => RetryConfig::disabled(),
+                Retries::Standard => RetryConfig::standard(),
+            })
+            .interceptor(SkewMeter(self.skew.clone()))
+            .use_fips(endpoint.fips)
+            .use_dual_stack(endpoint.dual_stack);
+        config.set_endpoint_url(endpoint.url.clone());
+        Ok(config.build())
+    }
+
+    fn http(&self) -> Result<SharedHttpClient, CallError> {
+        let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(http) = &*http {
+            return Ok(http.clone());
+        }
+        let trust = match &self.environment.ca_bundle {
+            None => TrustStore::default(),
+            Some(file) => {
+                let refuse =
+                    |problem: String| CallError::CaBundle { file: file.display().to_string(), problem };
+                let pem = std::fs::read(file).map_err(|error| refuse(error.kind().to_string()))?;
+                let readable = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+                if readable.map_or(true, |certificates| certificates.is_empty()) {
+                    return Err(refuse("it has no PEM certificate".to_owned()));
+                }
+                TrustStore::empty().with_pem_certificate(pem)
+            }
+        };
+        let build_failed = |error: &(dyn std::error::Error + 'static)| CallError::Network {
+            problem: NetworkProblem::Unreachable,
+            detail: lowest(error),
+            sent: false,
+        };
+        let context =
+            TlsContext::builder().with_trust_store(trust).build().map_err(|error| build_failed(&error))?;
+        let pool = pool::ConnectionPool::builder()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(context)
+            .proxy_config(ProxyConfig::from_env())
+            .build_https()
+            .map_err(|error| build_failed(&error))?;
+        let client = pool::Client::new(&pool).map_err(|error| build_failed(&error))?;
+        let client = SharedHttpClient::new(client);
+        *http = Some(client.clone());
+        Ok(client)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Retries {
+    /// For a call that carries a code: AWS takes each once, so a second sending turns a lost answer into a
+    /// refusal.
+    None,
+    /// Three attempts for throttling, 5xx and broken connections.
+    Standard,
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build()
+}
+
+fn signing_key(signer: &Signer) -> SigningKey {
+    SigningKey::new(
+        signer.access_key_id.clone(),
+        signer.secret_access_key.expose().to_owned(),
+        signer.session_token.as_ref().map(|token| token.expose().to_owned()),
+        None,
+        "mfa-agent",
+    )
+}
+
+fn issued(credentials: Option<aws_sdk_sts::types::Credentials>) -> Result<Issued, CallError> {
+    let unintelligible = |detail: &str| CallError::Network {
+        problem: NetworkProblem::Unintelligible,
+        detail: detail.to_owned(),
+        sent: true,
+    };
+    let credentials = credentials.ok_or_else(|| unintelligible("an answer without credentials"))?;
+    let expires_at = u64::try_from(credentials.expiration.secs())
+        .map_err(|_| unintelligible("an expiration before 1970"))?;
+    Ok(Issued {
+        signer: Signer {
+            access_key_id: credentials.access_key_id,
+            secret_access_key: Secret::new(credentials.secret_access_key),
+            session_token: Some(Secret::new(credentials.session_token)),
+        },
+        expires_at,
+    })
+}
+
+/// A time as the SDKs and the shells want it: RFC 3339, UTC, `Z`.
+pub fn rfc3339(seconds: u64) -> String {
+    let time = DateTime::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    time.fmt(Format::DateTime).unwrap_or_default()
+}
+
+fn call_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
+    error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
+) -> CallError {
+    let network = |problem, detail: String, sent| CallError::Network { problem, detail, sent };
+    match error {
+        SdkError::ServiceError(service) => {
+            let metadata = service.err().meta();
+            let status = service.raw().status().as_u16();
+            let message = metadata.message().unwrap_or_default().trim().to_owned();
+            match metadata.code() {
+                Some("Throttling" | "ThrottlingException" | "RequestLimitExceeded") => {
+                    network(NetworkProblem::Throttled, message, false)
+                }
+                _ if status >= 500 => {
+                    network(NetworkProblem::ServerError, format!("HTTP status {status}"), true)
+                }
+                Some(code) => CallError::Aws { code: code.to_owned(), message },
+                None => network(
+                    NetworkProblem::Unintelligible,
+                    format!("HTTP status {status}, no AWS error"),
+                    true,
+                ),
+            }
+        }
+        SdkError::TimeoutError(_) => network(NetworkProblem::TimedOut, "no answer in time".to_owned(), true),
+        SdkError::DispatchFailure(failure) => {
+            let detail = failure
+                .as_connector_error()
+                .map_or_else(|| "no connection".to_owned(), |error| lowest(error));
+            let chain = format!("{error:?}");
+            let untrusted = ["certificate", "UnknownIssuer"].iter().any(|word| chain.contains(word));
+            // The words of hyper for what happens before a byte of the request is out.
+            let unsent = untrusted
+                || ["ConnectError", "Connect,", "dns error", "tcp connect"]
+                    .iter()
+                    .any(|word| chain.contains(word));
+            if failure.is_timeout() {
+                network(NetworkProblem::TimedOut, detail, !unsent)
+            } else if untrusted {
+                network(NetworkProblem::Untrusted, detail, false)
+            } else {
+                network(NetworkProblem::Unreachable, detail, !unsent)
+            }
+        }
+        SdkError::ResponseError(_) => network(NetworkProblem::Unintelligible, lowest(error), true),
+        other => network(NetworkProblem::Unintelligible, lowest(other), false),
+    }
+}
+
+/// The words of the innermost cause: "Connection refused (os error 111)" rather than "dispatch failure".
+fn lowest(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut lowest = error;
+    while let Some(source) = lowest.source() {
+        lowest = source;
+    }
+    lowest.to_string()
+}

@@ -1,0 +1,351 @@
+//! What is held: sessions by their keys, until they expire or are forgotten. Knows no AWS, no sockets and no
+//! clock; `now` is an argument.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::{Secret, Session, SessionKind};
+
+use crate::clock::{Deadline, Now};
+use crate::profile::Hop;
+
+/// What a session is held under.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SessionKey {
+    /// An MFA session: profiles that share the long-term key and the device share it.
+    Mfa {
+        /// The long-term key's id.
+        key_id: String,
+        /// The device.
+        serial: String,
+    },
+    /// A role that took a code of its own.
+    RoleWithMfa {
+        /// The long-term key's id.
+        key_id: String,
+        /// The device.
+        serial: String,
+        /// The role and how it is assumed.
+        role: Role,
+    },
+    /// A role assumed from another session.
+    Role {
+        /// The session that it was assumed from.
+        source: Box<SessionKey>,
+        /// The role and how it is assumed.
+        role: Role,
+    },
+}
+
+/// What makes two role sessions the same.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// `RoleSessionName`.
+    pub session_name: String,
+    /// `ExternalId`.
+    pub external_id: Option<String>,
+    /// `DurationSeconds`.
+    pub duration: u32,
+}
+
+impl Role {
+    /// The role of a hop, for so long.
+    pub fn new(hop: &Hop, duration: u32) -> Self {
+        Self {
+            arn: hop.role_arn.clone(),
+            session_name: hop.session_name.clone(),
+            external_id: hop.external_id.clone(),
+            duration,
+        }
+    }
+}
+
+impl SessionKey {
+    /// The session that a code opened and that this one rests on; itself where a code opened it.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Mfa { .. } | Self::RoleWithMfa { .. } => self,
+            Self::Role { source, .. } => source.root(),
+        }
+    }
+
+    /// The MFA device.
+    pub fn serial(&self) -> &str {
+        match self.root() {
+            Self::Mfa { serial, .. } | Self::RoleWithMfa { serial, .. } => serial,
+            Self::Role { .. } => "",
+        }
+    }
+
+    fn role(&self) -> Option<&Role> {
+        match self {
+            Self::Mfa { .. } => None,
+            Self::RoleWithMfa { role, .. } | Self::Role { role, .. } => Some(role),
+        }
+    }
+}
+
+/// A held session.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: Secret,
+    /// `AWS_SESSION_TOKEN`.
+    pub session_token: Secret,
+    /// When it is over, by this machine's clocks.
+    pub deadline: Deadline,
+    /// When AWS stops taking it, by AWS's clock: RFC 3339.
+    pub expiration: String,
+    /// How long it was given for, in seconds.
+    pub duration: u64,
+    /// Counts up with every session: a later one has a higher number.
+    pub number: u64,
+    profiles: BTreeSet<String>,
+}
+
+impl Held {
+    /// A session as AWS gave it, not numbered yet.
+    pub fn new(
+        access_key_id: String,
+        secret_access_key: Secret,
+        session_token: Secret,
+        deadline: Deadline,
+        expiration: String,
+        duration: u64,
+    ) -> Self {
+        Self {
+            access_key_id,
+            secret_access_key,
+            session_token,
+            deadline,
+            expiration,
+            duration,
+            number: 0,
+            profiles: BTreeSet::new(),
+        }
+    }
+}
+
+/// The sessions.
+#[derive(Debug, Default)]
+pub struct Vault {
+    sessions: BTreeMap<SessionKey, Held>,
+    /// Keys of MFA sessions that ran out, so that a question can say so.
+    expired: BTreeSet<SessionKey>,
+    numbers: u64,
+}
+
+impl Vault {
+    /// A session that is still good, noted as used for a profile.
+    pub fn get(&mut self, key: &SessionKey, profile: &str, now: Now) -> Option<&Held> {
+        self.drop_expired(now);
+        let held = self.sessions.get_mut(key)?;
+        held.profiles.insert(profile.to_owned());
+        Some(held)
+    }
+
+    /// Holds a session in the place of an older one, and returns its number. Roles assumed from the older
+    /// one stay: AWS ends them by their own time alone.
+    pub fn put(&mut self, key: SessionKey, profile: &str, mut held: Held) -> u64 {
+        self.numbers += 1;
+        held.number = self.numbers;
+        held.profiles.insert(profile.to_owned());
+        self.expired.remove(&key);
+        if let Some(older) = self.sessions.remove(&key) {
+            held.profiles.extend(older.profiles);
+        }
+        self.sessions.insert(key, held);
+        self.numbers
+    }
+
+    /// The number of the session under a key, 0 where there is none that is still good.
+    pub fn number(&mut self, key: &SessionKey, now: Now) -> u64 {
+        self.drop_expired(now);
+        self.sessions.get(key).map_or(0, |held| held.number)
+    }
+
+    /// Whether the session with this number is still held.
+    pub fn holds(&self, number: u64) -> bool {
+        self.sessions.values().any(|held| held.number == number)
+    }
+
+    /// Whether the last session under this key ran out, rather than never having been or been forgotten.
+    pub fn has_expired(&self, key: &SessionKey) -> bool {
+        self.expired.contains(key)
+    }
+
+    /// Forgets what rests on a session that a code opened, itself included. Says whether there was one.
+    pub fn forget(&mut self, root: &SessionKey) -> bool {
+        self.expired.remove(root);
+        let before = self.sessions.len();
+        self.sessions.retain(|key, _| key.root() != root);
+        self.sessions.len() < before
+    }
+
+    /// The sessions that codes opened and that served these profiles.
+    pub fn roots_of(&self, profiles: &[String]) -> BTreeSet<SessionKey> {
+        self.sessions
+            .iter()
+            .filter(|(_, held)| profiles.iter().any(|profile| held.profiles.contains(profile)))
+            .map(|(key, _)| key.root().clone())
+            .collect()
+    }
+
+    /// All sessions that codes opened, or that are all that is left of one.
+    pub fn roots(&self) -> BTreeSet<SessionKey> {
+        self.sessions.keys().map(|key| key.root().clone()).collect()
+    }
+
+    /// How many sessions would need a new code if they were lost.
+    pub fn len(&mut self, now: Now) -> usize {
+        self.drop_expired(now);
+        self.roots().len()
+    }
+
+    /// What is held, for people to see, MFA sessions first.
+    pub fn describe(&mut self, now: Now) -> Vec<Session> {
+        self.drop_expired(now);
+        self.sessions.iter().map(|(key, held)| describe(key, held, now)).collect()
+    }
+
+    /// One session, for people to see.
+    pub fn describe_one(&mut self, key: &SessionKey, now: Now) -> Option<Session> {
+        self.drop_expired(now);
+        self.sessions.get(key).map(|held| describe(key, held, now))
+    }
+
+    fn drop_expired(&mut self, now: Now) {
+        let over: Vec<SessionKey> = self
+            .sessions
+            .iter()
+            .filter(|(_, held)| held.deadline.left(now) == 0)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in over {
+            self.sessions.remove(&key);
+            if key.root() == &key {
+                self.expired.insert(key);
+            }
+        }
+    }
+}
+
+fn describe(key: &SessionKey, held: &Held, now: Now) -> Session {
+    let kind = match key {
+        SessionKey::Mfa { .. } => SessionKind::Mfa,
+        SessionKey::RoleWithMfa { .. } => SessionKind::RoleWithMfa,
+        SessionKey::Role { .. } => SessionKind::Role,
+    };
+    let role_arn = key.role().map(|role| role.arn.clone());
+    // arn:PARTITION:iam::ACCOUNT:…
+    let account = |arn: &str| {
+        arn.strip_prefix("arn:")?.split(':').nth(3).filter(|account| !account.is_empty()).map(str::to_owned)
+    };
+    Session {
+        kind,
+        profiles: held.profiles.iter().cloned().collect(),
+        account: role_arn.as_deref().and_then(account).or_else(|| account(key.serial())),
+        serial: key.serial().to_owned(),
+        role_arn,
+        expiration: held.expiration.clone(),
+        expires_at: held.deadline.wall,
+        seconds_left: held.deadline.left(now),
+        duration: held.duration,
+        reused: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Now = Now { wall: 1_800_000_000, boot: 1_000 };
+
+    fn later(seconds: u64) -> Now {
+        Now { wall: NOW.wall + seconds, boot: NOW.boot + seconds }
+    }
+
+    fn mfa(user: &str) -> SessionKey {
+        SessionKey::Mfa { key_id: user.to_owned(), serial: format!("arn:aws:iam::111122223333:mfa/{user}") }
+    }
+
+    fn role(source: &SessionKey, arn: &str) -> SessionKey {
+        let role = Role {
+            arn: arn.to_owned(),
+            session_name: "mfa-agent".to_owned(),
+            external_id: None,
+            duration: 3_600,
+        };
+        SessionKey::Role { source: Box::new(source.clone()), role }
+    }
+
+    fn held(seconds: u64) -> Held {
+        Held::new(
+            "ASIA".to_owned(),
+            Secret::new("secret".to_owned()),
+            Secret::new("token".to_owned()),
+            Deadline::after(NOW, seconds),
+            String::new(),
+            seconds,
+        )
+    }
+
+    #[test]
+    fn a_session_is_given_until_it_is_over() {
+        let mut vault = Vault::default();
+        vault.put(mfa("alice"), "dev", held(900));
+        assert!(vault.get(&mfa("alice"), "dev", later(899)).is_some());
+        assert!(!vault.has_expired(&mfa("alice")));
+        assert!(vault.get(&mfa("alice"), "dev", later(900)).is_none());
+        assert!(vault.has_expired(&mfa("alice")));
+        assert_eq!(vault.len(later(900)), 0);
+    }
+
+    #[test]
+    fn profiles_share_a_session_and_are_named_by_it() {
+        let mut vault = Vault::default();
+        vault.put(mfa("alice"), "dev", held(900));
+        assert!(vault.get(&mfa("alice"), "prod", NOW).is_some());
+        assert!(vault.get(&mfa("bob"), "dev", NOW).is_none());
+        let sessions = vault.describe(NOW);
+        assert_eq!(sessions[0].profiles, ["dev", "prod"]);
+        assert_eq!(sessions[0].account.as_deref(), Some("111122223333"));
+    }
+
+    #[test]
+    fn forgetting_takes_the_roles_along_and_nothing_else() {
+        let mut vault = Vault::default();
+        let ops = role(&mfa("alice"), "arn:aws:iam::1:role/ops");
+        vault.put(mfa("alice"), "dev", held(900));
+        vault.put(ops.clone(), "ops", held(900));
+        vault.put(role(&ops, "arn:aws:iam::2:role/deep"), "deep", held(900));
+        vault.put(mfa("bob"), "bob", held(900));
+        assert_eq!(vault.roots_of(&["deep".to_owned()]), [mfa("alice")].into());
+        assert!(vault.forget(&mfa("alice")));
+        assert!(!vault.forget(&mfa("alice")));
+        assert_eq!(vault.describe(NOW).len(), 1);
+        assert!(!vault.has_expired(&mfa("alice")));
+    }
+
+    #[test]
+    fn a_newer_session_has_a_higher_number() {
+        let mut vault = Vault::default();
+        assert_eq!(vault.number(&mfa("alice"), NOW), 0);
+        let first = vault.put(mfa("alice"), "dev", held(900));
+        let second = vault.put(mfa("alice"), "prod", held(900));
+        assert!(second > first);
+        assert_eq!(vault.number(&mfa("alice"), NOW), second);
+        assert_eq!(vault.describe(NOW)[0].profiles, ["dev", "prod"]);
+    }
+
+    #[test]
+    fn a_debug_of_the_vault_shows_no_secret() {
+        let mut vault = Vault::default();
+        vault.put(mfa("alice"), "dev", held(900));
+        let shown = format!("{vault:?}");
+        assert!(!shown.contains("secret\"") && !shown.contains("\"token"), "{shown}");
+    }
+}
