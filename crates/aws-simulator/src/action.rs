@@ -1,0 +1,167 @@
+//! From a request to its answer: which action, who is calling, what comes of it.
+
+use crate::answer::{Answer, Failure};
+use crate::clock::Seconds;
+use crate::request::{Parameters, Request};
+use crate::signature::{self, Authorization};
+use crate::world::{Caller, CredentialKind, Identity, UserName, World};
+use crate::{iam, sts};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    Sts,
+    Iam,
+}
+
+impl Service {
+    /// The name in a credential scope.
+    fn name(self) -> &'static str {
+        match self {
+            Service::Sts => "sts",
+            Service::Iam => "iam",
+        }
+    }
+
+    fn version(self) -> &'static str {
+        match self {
+            Service::Sts => "2011-06-15",
+            Service::Iam => "2010-05-08",
+        }
+    }
+
+    pub(crate) fn namespace(self) -> &'static str {
+        match self {
+            Service::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+            Service::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
+        }
+    }
+}
+
+/// All that an action works on.
+pub(crate) struct Invocation<'a> {
+    pub(crate) world: &'a mut World,
+    pub(crate) caller: Caller,
+    pub(crate) parameters: &'a Parameters,
+    pub(crate) now: Seconds,
+}
+
+type Handler = fn(&mut Invocation) -> Answer;
+
+/// The actions there are: an arm here and a function in `sts` or `iam` each.
+fn operation(action: &str) -> Option<(Service, Handler)> {
+    let operation: (Service, Handler) = match action {
+        "AssumeRole" => (Service::Sts, sts::assume_role),
+        "GetCallerIdentity" => (Service::Sts, sts::get_caller_identity),
+        "GetFederationToken" => (Service::Sts, sts::get_federation_token),
+        "GetSessionToken" => (Service::Sts, sts::get_session_token),
+        "GetUser" => (Service::Iam, iam::get_user),
+        "ListAccessKeys" => (Service::Iam, iam::list_access_keys),
+        "ListMFADevices" => (Service::Iam, iam::list_mfa_devices),
+        _ => return None,
+    };
+    Some(operation)
+}
+
+/// The service whose error document an answer to this action is.
+pub(crate) fn service_of(action: &str) -> Service {
+    operation(action).map_or(Service::Sts, |(service, _)| service)
+}
+
+/// Carries out a request.
+pub(crate) fn perform(world: &mut World, request: &Request, now: Seconds) -> Answer {
+    let action = request.parameters.get("Action").ok_or_else(|| {
+        Failure::new(400, "MissingAction", "The request must contain the parameter Action.")
+    })?;
+    let version = request.parameters.get("Version").unwrap_or("NO_VERSION_SPECIFIED");
+    let (service, handler) =
+        operation(action).filter(|(service, _)| service.version() == version).ok_or_else(|| {
+            let message = format!("Could not find operation {action} for version {version}");
+            Failure::new(400, "InvalidAction", message)
+        })?;
+    let caller = authenticate(world, request, service, now)?;
+    // IAM takes a user's session only if it began with MFA, and a federated one never.
+    let refused_by_iam = match caller.identity {
+        Identity::User(_) => caller.temporary && !caller.mfa,
+        Identity::Federated { .. } => true,
+        Identity::Role { .. } => false,
+    };
+    if service == Service::Iam && refused_by_iam {
+        return Err(Failure::invalid_token());
+    }
+    handler(&mut Invocation { world, caller, parameters: &request.parameters, now })
+}
+
+/// Whose key or session signed the request?
+fn authenticate(world: &World, request: &Request, service: Service, now: Seconds) -> Result<Caller, Failure> {
+    let authorization = Authorization::of(request)?;
+    let credential =
+        world.credentials.get(&authorization.access_key_id).ok_or_else(Failure::invalid_token)?;
+    let offered_token = request.header("x-amz-security-token");
+    let caller = match &credential.kind {
+        CredentialKind::LongTerm { user, active, .. } => {
+            if !active || offered_token.is_some() {
+                return Err(Failure::invalid_token());
+            }
+            Caller { identity: Identity::User(user.clone()), temporary: false, mfa: false }
+        }
+        CredentialKind::Session { token, expires_at, identity, mfa } => {
+            if offered_token != Some(token) {
+                return Err(Failure::invalid_token());
+            }
+            if *expires_at <= now {
+                return Err(Failure::expired_token());
+            }
+            Caller { identity: identity.clone(), temporary: true, mfa: *mfa }
+        }
+    };
+    signature::check(request, &authorization, &credential.secret, service.name(), now)?;
+    Ok(caller)
+}
+
+/// What users may do without MFA under the usual policy that denies the rest.
+const WITHOUT_MFA: [&str; 9] = [
+    "sts:GetSessionToken",
+    "sts:GetCallerIdentity",
+    "iam:ListMFADevices",
+    "iam:ListVirtualMFADevices",
+    "iam:GetUser",
+    "iam:CreateVirtualMFADevice",
+    "iam:EnableMFADevice",
+    "iam:ResyncMFADevice",
+    "iam:ChangePassword",
+];
+
+impl Invocation<'_> {
+    /// May the caller do this, by the policies on itself? `permission` is written `iam:GetUser`.
+    pub(crate) fn authorize(&self, permission: &str, resource: &str) -> Result<(), Failure> {
+        let Identity::User(user) = &self.caller.identity else { return Ok(()) };
+        let denied = self.world.users.get(user).is_some_and(|record| {
+            record.denied.contains(permission)
+                || (record.must_use_mfa && !self.caller.mfa && !WITHOUT_MFA.contains(&permission))
+        });
+        if !denied {
+            return Ok(());
+        }
+        let reason = "with an explicit deny in an identity-based policy";
+        Err(Failure::access_denied(format!("{} {reason}", self.not_authorized(permission, resource))))
+    }
+
+    /// The text of a refusal without a named policy.
+    pub(crate) fn not_authorized(&self, permission: &str, resource: &str) -> String {
+        let arn = self.world.arn(&self.caller.identity);
+        format!("User: {arn} is not authorized to perform: {permission} on resource: {resource}")
+    }
+
+    /// The user an IAM action is about: the one it names, else the caller.
+    pub(crate) fn subject(&self) -> Result<UserName, Failure> {
+        match (self.parameters.get("UserName"), &self.caller.identity) {
+            (None, Identity::User(user)) => Ok(user.clone()),
+            (None, _) => {
+                Err(Failure::validation("Must specify userName when calling with non-User credentials"))
+            }
+            (Some(name), identity) => {
+                Ok(UserName { account: self.world.account(identity), name: name.to_owned() })
+            }
+        }
+    }
+}

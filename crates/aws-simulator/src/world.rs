@@ -1,0 +1,164 @@
+//! What exists in the simulated AWS: users, keys, devices, roles, sessions.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::answer::Failure;
+use crate::clock::Seconds;
+use crate::role::Role;
+use crate::{random, totp};
+
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) users: BTreeMap<UserName, UserRecord>,
+    /// Keys and sessions by access key id.
+    pub(crate) credentials: BTreeMap<String, Credential>,
+    /// MFA devices by serial number.
+    pub(crate) devices: BTreeMap<String, Device>,
+    /// Roles by ARN.
+    pub(crate) roles: BTreeMap<String, RoleRecord>,
+    /// What the next sessions get instead of random credentials.
+    pub(crate) planted: VecDeque<Issued>,
+}
+
+/// A user is known by account and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct UserName {
+    pub(crate) account: String,
+    pub(crate) name: String,
+}
+
+impl UserName {
+    pub(crate) fn arn(&self) -> String {
+        format!("arn:aws:iam::{}:user/{}", self.account, self.name)
+    }
+}
+
+pub(crate) struct UserRecord {
+    pub(crate) id: String,
+    pub(crate) created_at: Seconds,
+    /// The usual policy: without MFA only what is needed to get a session or a device.
+    pub(crate) must_use_mfa: bool,
+    /// Actions denied in any case, such as `iam:ListMFADevices`.
+    pub(crate) denied: BTreeSet<String>,
+}
+
+pub(crate) struct Credential {
+    pub(crate) secret: String,
+    pub(crate) kind: CredentialKind,
+}
+
+pub(crate) enum CredentialKind {
+    LongTerm { user: UserName, active: bool, created_at: Seconds },
+    Session { token: String, expires_at: Seconds, identity: Identity, mfa: bool },
+}
+
+pub(crate) struct Device {
+    pub(crate) owner: UserName,
+    pub(crate) seed: Vec<u8>,
+    pub(crate) enabled_at: Seconds,
+    pub(crate) last_accepted: Option<i64>,
+}
+
+pub(crate) struct RoleRecord {
+    pub(crate) role: Role,
+    pub(crate) id: String,
+}
+
+/// Credentials as handed out.
+pub(crate) struct Issued {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+    pub(crate) session_token: String,
+}
+
+/// Who is calling.
+pub(crate) struct Caller {
+    pub(crate) identity: Identity,
+    /// Does it call with a session, and not with a long-term key?
+    pub(crate) temporary: bool,
+    /// Did that session begin with an MFA code?
+    pub(crate) mfa: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    User(UserName),
+    /// A role's session, by the role's ARN and the session's name.
+    Role {
+        arn: String,
+        session_name: String,
+    },
+    /// A session of `GetFederationToken`: the user's account and the name it was given.
+    Federated {
+        account: String,
+        name: String,
+    },
+}
+
+impl World {
+    /// Begins a session; its credentials are the planted ones, if there are any.
+    pub(crate) fn begin_session(&mut self, identity: Identity, mfa: bool, expires_at: Seconds) -> Issued {
+        let issued = self.planted.pop_front().unwrap_or_else(|| Issued {
+            access_key_id: random::identifier("ASIA"),
+            secret_access_key: random::secret(),
+            session_token: random::token(),
+        });
+        let token = issued.session_token.clone();
+        let kind = CredentialKind::Session { token, expires_at, identity, mfa };
+        let credential = Credential { secret: issued.secret_access_key.clone(), kind };
+        self.credentials.insert(issued.access_key_id.clone(), credential);
+        issued
+    }
+
+    /// Accepts a code of one of the user's devices, once.
+    pub(crate) fn spend_code(
+        &mut self,
+        user: &UserName,
+        serial: &str,
+        code: &str,
+        now: Seconds,
+    ) -> Result<(), Failure> {
+        let device = self.devices.get_mut(serial).filter(|device| device.owner == *user);
+        let device = device.ok_or_else(Failure::wrong_serial)?;
+        let step = totp::accepted_step(&device.seed, device.last_accepted, code, now);
+        device.last_accepted = Some(step.ok_or_else(Failure::wrong_code)?);
+        Ok(())
+    }
+
+    /// The ARN AWS shows for an identity.
+    pub(crate) fn arn(&self, identity: &Identity) -> String {
+        match identity {
+            Identity::User(user) => user.arn(),
+            Identity::Role { arn, session_name } => {
+                let role = self.roles.get(arn).map(|record| &record.role);
+                let (account, name) =
+                    role.map(|role| (role.account.as_str(), role.bare_name())).unwrap_or_default();
+                format!("arn:aws:sts::{account}:assumed-role/{name}/{session_name}")
+            }
+            Identity::Federated { account, name } => format!("arn:aws:sts::{account}:federated-user/{name}"),
+        }
+    }
+
+    /// The unique id AWS shows for an identity.
+    pub(crate) fn id(&self, identity: &Identity) -> String {
+        match identity {
+            Identity::User(user) => self.users.get(user).map(|user| user.id.clone()).unwrap_or_default(),
+            Identity::Role { arn, session_name } => {
+                let id = self.roles.get(arn).map(|record| record.id.as_str()).unwrap_or_default();
+                format!("{id}:{session_name}")
+            }
+            Identity::Federated { account, name } => format!("{account}:{name}"),
+        }
+    }
+
+    /// The account an identity belongs to.
+    pub(crate) fn account(&self, identity: &Identity) -> String {
+        match identity {
+            Identity::User(user) => user.account.clone(),
+            Identity::Role { arn, .. } => {
+                self.roles.get(arn).map(|record| record.role.account.clone()).unwrap_or_default()
+            }
+            Identity::Federated { account, .. } => account.clone(),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The simulator as a client sees it, the client being the AWS SDK.
+
+mod iam;
+mod sts;
+mod support;
+mod trouble;
