@@ -215,6 +215,13 @@ impl Sessions {
 
     /// Forgets the sessions behind profiles, or all. Says how many that codes opened.
     pub async fn logout(&self, profiles: &[String], all: bool) -> Result<usize, Refusal> {
+        let default;
+        let profiles = if profiles.is_empty() && !all {
+            default = [self.default_profile(&*self.files().await?)?];
+            &default
+        } else {
+            profiles
+        };
         let mut roots = if all { self.state().vault.roots() } else { self.state().vault.roots_of(profiles) };
         for profile in profiles.iter().filter(|_| !all) {
             let profile = std::slice::from_ref(profile);

@@ -89,7 +89,7 @@ pub enum Request {
     },
     /// Forget the sessions behind these profiles, or all. Answered by [`Reply::LoggedOut`].
     Logout {
-        /// The profiles; ignored with `all`.
+        /// The profiles, none for the configured default one; ignored with `all`.
         profiles: Vec<String>,
         /// Every session.
         all: bool,

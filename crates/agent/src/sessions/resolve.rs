@@ -30,14 +30,12 @@ pub struct Resolved {
 impl Sessions {
     /// Works out which session a request is about; looks the device up where no file names it.
     pub async fn resolve(&self, profile: Option<&str>) -> Result<Resolved, Refusal> {
-        let configuration = Configuration::read(self.own_config_file.as_deref())?;
+        let configuration = self.configuration()?;
         let files = self.files().await?;
-        let fallback = ["default", "default-long-term"].iter().any(|name| files.section(name).is_some());
-        let profile = profile
-            .or(configuration.default_profile.as_deref())
-            .or(fallback.then_some("default"))
-            .ok_or(Refusal::NoProfile)?;
-        let plan = profile::plan(&files, profile)?;
+        let plan = match profile {
+            Some(profile) => profile::plan(&files, profile)?,
+            None => profile::plan(&files, &self.default_profile(&files)?)?,
+        };
         let hints = |serial: Option<&str>| {
             let roles = plan.hops.iter().map(|hop| hop.role_arn.as_str());
             let region = plan.user.target.region.as_deref();
@@ -52,6 +50,17 @@ impl Sessions {
             Endpoint::new(&self.environment, Service::Sts, &plan.user.profile, &plan.user.target, partition)?;
         let root = root(&plan, serial.clone());
         Ok(Resolved { plan, files, configuration, serial, root, sts })
+    }
+
+    /// The profile where none is named: the configured one, else `default` where the files have it.
+    pub fn default_profile(&self, files: &ConfigFiles) -> Result<String, Refusal> {
+        let fallback = ["default", "default-long-term"].iter().any(|name| files.section(name).is_some());
+        let configured = self.configuration()?.default_profile;
+        configured.or(fallback.then(|| "default".to_owned())).ok_or(Refusal::NoProfile)
+    }
+
+    fn configuration(&self) -> Result<Configuration, Refusal> {
+        Configuration::read(self.own_config_file.as_deref())
     }
 
     /// Asks IAM for the device of a key: the usual policy lets a user list its own without MFA.

@@ -1,0 +1,362 @@
+//! Reaches the agent: connects, or starts it and waits for its word. One question, one reply, one connection.
+
+use std::io::{Error, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use interprocess::ConnectWaitMode;
+use interprocess::local_socket::traits::StreamCommon;
+use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName};
+use protocol::address::{self, Address, Surroundings};
+use protocol::frame::{self, MAX_LINE};
+use protocol::{Ask, Envelope, PROTOCOL, Reply, Request, StartReport};
+use zeroize::Zeroizing;
+
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure};
+use crate::output;
+use crate::platform::{self, Descriptor, Interrupt};
+use crate::shell::word;
+
+/// How long a connection may wait for its turn, while the agent serves others.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// How long a start may take until the agent listens.
+const START_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a call may take that is not held up by a person.
+const LONG: Duration = Duration::from_secs(40);
+/// How long to say nothing while a person is asked elsewhere.
+const SILENCE: Duration = Duration::from_secs(2);
+/// How long to pause before looking again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The agent of this user.
+pub struct Agent {
+    address: Address,
+    user: u32,
+    /// The folder of the socket was looked at already.
+    folder_checked: bool,
+}
+
+/// A reply, and the connection it came by. As long as that is open, a client that was told to ask a person
+/// is the one who asks.
+pub struct Answer {
+    /// What the agent said.
+    pub reply: Reply,
+    /// Closed when dropped.
+    pub connection: Connection,
+}
+
+/// A connection to an agent of our own user.
+pub struct Connection(Stream);
+
+impl Agent {
+    /// Where the agent listens, or would.
+    pub fn locate(environment: &Environment) -> Result<Self, Failure> {
+        let user = platform::user();
+        let surroundings = Surroundings {
+            uid: user,
+            socket: environment.socket.as_deref(),
+            runtime_dir: environment.runtime_dir.as_deref(),
+            home: environment.home.as_deref(),
+        };
+        let address = address::resolve(&surroundings, platform::host)
+            .map_err(|error| Failure::new(Exit::Agent, error.to_string()))?;
+        // `resolve` has looked at a folder below XDG_RUNTIME_DIR. What `MFA_AGENT_SOCK` names may lie
+        // anywhere; there the listener's uid alone counts.
+        let folder_checked = address.overridden
+            || environment.runtime_dir.as_ref().is_some_and(|folder| address.socket.starts_with(folder));
+        Ok(Self { address, user, folder_checked })
+    }
+
+    /// The folder of the leases.
+    pub fn leases(&self) -> PathBuf {
+        self.address.leases()
+    }
+
+    /// The reply of the agent, which is started where none runs.
+    pub fn ask(&self, request: Request, interrupt: Interrupt<'_>) -> Result<Answer, Failure> {
+        let connection = match self.connect()? {
+            Some(connection) => connection,
+            None => self.start()?.connection,
+        };
+        connection.exchange(request, interrupt)
+    }
+
+    /// The reply of the agent that runs; `None` where none does.
+    pub fn ask_running(&self, request: Request) -> Result<Option<Reply>, Failure> {
+        match self.connect()? {
+            Some(connection) => Ok(Some(connection.exchange(request, None)?.reply)),
+            None => Ok(None),
+        }
+    }
+
+    /// A connection to the agent that runs; `None` where none does.
+    fn connect(&self) -> Result<Option<Connection>, Failure> {
+        if !self.folder_checked && !self.check_folder()? {
+            return Ok(None);
+        }
+        let socket = &self.address.socket;
+        let cannot = |error: &Error| {
+            Failure::new(Exit::Agent, format!("cannot connect to the agent at {}: {error}", socket.display()))
+        };
+        let deadline = Instant::now() + CONNECT_LIMIT;
+        let (stream, peer) = loop {
+            let name = socket.as_path().to_fs_name::<GenericFilePath>().map_err(|error| cannot(&error))?;
+            let options = ConnectOptions::new()
+                .name(name)
+                .nonblocking_stream(true)
+                .wait_mode(ConnectWaitMode::Timeout(CONNECT_LIMIT));
+            let connected = options.connect_sync().and_then(|stream| {
+                let peer = stream.peer_creds()?;
+                Ok((stream, peer))
+            });
+            match connected {
+                Ok(connected) => break connected,
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    return match platform::is_socket(socket) {
+                        Some(false) => Err(Failure::new(
+                            Exit::Agent,
+                            format!(
+                                "{} is in the place of the agent's socket, and is none",
+                                socket.display()
+                            ),
+                        )
+                        .hint(format!("move it away: mv {0} {0}.old", word(&socket.to_string_lossy())))),
+                        _ => Ok(None),
+                    };
+                }
+                // The queue of the listener is full: to interprocess the connection seems to be there, but
+                // it has no peer yet.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::WouldBlock)
+                        && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(cannot(&error)),
+            }
+        };
+        // Before a byte goes out: what answers decides what this shell evaluates. Root is no exception.
+        match peer.euid() {
+            Some(owner) if owner == self.user => Ok(Some(Connection(stream))),
+            Some(owner) => Err(Failure::new(
+                Exit::Agent,
+                format!("the agent at {} is run by uid {owner}, not by uid {}", socket.display(), self.user),
+            )),
+            None => Err(Failure::new(
+                Exit::Agent,
+                format!("the system does not say who runs the agent at {}", socket.display()),
+            )),
+        }
+    }
+
+    /// Starts the agent where none runs yet.
+    pub fn start(&self) -> Result<Started, Failure> {
+        let socket = &self.address.socket;
+        if self.address.overridden {
+            return match self.connect()? {
+                Some(connection) => Ok(Started { connection, pid: None }),
+                None => Err(Failure::new(Exit::Agent, format!("no agent at {}", socket.display()))
+                    .hint("unset MFA_AGENT_SOCK, and the agent of this host is used")),
+            };
+        }
+        let folder = self.address.folder();
+        let cannot = |path: &Path, error: &Error| {
+            Failure::new(Exit::Agent, format!("cannot prepare {}: {error}", path.display()))
+        };
+        if !self.check_folder()? {
+            platform::make_private_folder(folder).map_err(|error| cannot(folder, &error))?;
+            self.check_folder()?;
+        }
+        let lock = folder.join("start.lock");
+        let _held = platform::lock(&lock).map_err(|error| cannot(&lock, &error))?;
+        // Another client may have started it while we waited for the lock.
+        if let Some(connection) = self.connect()? {
+            return Ok(Started { connection, pid: None });
+        }
+
+        let program = program()?;
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            let pid = started(&program)?;
+            match self.connect()? {
+                Some(connection) => return Ok(Started { connection, pid }),
+                // The one that holds the lock is about to end, or about to listen.
+                None if pid.is_none() && Instant::now() < deadline => std::thread::sleep(PAUSE),
+                None => {
+                    return Err(Failure::new(
+                        Exit::Agent,
+                        format!("an agent runs, but does not listen at {}", socket.display()),
+                    )
+                    .hint("end it: kill $(pgrep -u $(id -u) -x mfa-agentd)"));
+                }
+            }
+        }
+    }
+
+    /// Waits until the agent that was told to stop takes no connections any more.
+    pub fn wait_for_end(&self) -> Result<(), Failure> {
+        let deadline = Instant::now() + START_LIMIT;
+        while self.connect()?.is_some() {
+            if Instant::now() >= deadline {
+                return Err(Failure::new(Exit::Agent, "the agent said it ends, and does not"));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    fn check_folder(&self) -> Result<bool, Failure> {
+        address::check_folder(self.address.folder(), self.user)
+            .map_err(|error| Failure::new(Exit::Agent, error.to_string()))
+    }
+}
+
+/// Starts the agent's program: its pid once it listens, `None` where another one runs already.
+fn started(program: &Path) -> Result<Option<u32>, Failure> {
+    let report = platform::start_agent(program, START_LIMIT).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => missing(program),
+        ErrorKind::TimedOut => {
+            Failure::new(Exit::Agent, format!("the agent did not listen within {} s", START_LIMIT.as_secs()))
+                .hint("mfa-agent agent run shows what it does")
+        }
+        _ => Failure::new(Exit::Agent, format!("cannot start {}: {error}", program.display())),
+    })?;
+    match frame::decode::<StartReport>(&report) {
+        Ok(StartReport::Listening { pid }) => Ok(Some(pid)),
+        Ok(StartReport::AlreadyRunning) => Ok(None),
+        Ok(StartReport::Failed { problem, hint }) => {
+            let failure = Failure::new(Exit::Agent, format!("the agent did not start: {problem}"));
+            Err(if hint.is_empty() { failure } else { failure.hint(hint) })
+        }
+        Err(_) => Err(Failure::new(Exit::Agent, "the agent ended before it listened")
+            .hint("mfa-agent agent run shows why")),
+    }
+}
+
+/// An agent that runs now.
+pub struct Started {
+    connection: Connection,
+    /// Its process, where it was started just now and by us.
+    pub pid: Option<u32>,
+}
+
+impl Connection {
+    /// Sends the question and waits for the reply.
+    fn exchange(self, request: Request, interrupt: Interrupt<'_>) -> Result<Answer, Failure> {
+        let limit = patience(&request);
+        let deadline = Instant::now() + limit;
+        let envelope = Envelope { protocol: PROTOCOL, request };
+        let line = frame::encode(&envelope)
+            .map_err(|error| Failure::new(Exit::Usage, format!("cannot ask that: {error}")))?;
+        let reply = platform::send(&self.0, &line, deadline)
+            .and_then(|()| self.wait_for_word(limit, interrupt))
+            .and_then(|()| read_line(&self.0, interrupt, deadline))
+            .map_err(|error| lost(&error, limit))?;
+        let reply = frame::decode(&reply).map_err(|error| {
+            Failure::new(Exit::Agent, format!("the agent's answer is not understood: {error}"))
+                .hint("mfa-agent agent restart")
+        })?;
+        Ok(Answer { reply, connection: self })
+    }
+
+    /// Waits until there is something to read, and says so where a person may hold it up.
+    fn wait_for_word(&self, limit: Duration, interrupt: Interrupt<'_>) -> std::io::Result<()> {
+        let patience = if limit > LONG { SILENCE } else { limit };
+        match platform::wait_readable(self.descriptor(), interrupt, Instant::now() + patience) {
+            Err(error) if error.kind() == ErrorKind::TimedOut && limit > LONG => {
+                output::words("mfa-agent: waiting; the code may be asked for in another terminal");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// What becomes readable when the agent closes it.
+    pub fn descriptor(&self) -> Descriptor<'_> {
+        platform::descriptor(&self.0)
+    }
+}
+
+/// Reads a line into memory that is wiped. It grows by hand: a vector that grows leaves its old bytes behind.
+fn read_line(
+    stream: &Stream,
+    interrupt: Interrupt<'_>,
+    deadline: Instant,
+) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(vec![0; 4096]);
+    let mut length = 0;
+    loop {
+        if length == line.len() {
+            if length >= MAX_LINE {
+                return Err(ErrorKind::InvalidData.into());
+            }
+            let mut longer = Zeroizing::new(vec![0; (length * 4).min(MAX_LINE)]);
+            longer[..length].copy_from_slice(&line);
+            line = longer;
+        }
+        let read = platform::receive(stream, &mut line[length..], interrupt, deadline)?;
+        if read == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let news = length..length + read;
+        length += read;
+        if let Some(end) = line[news.clone()].iter().position(|&byte| byte == b'\n') {
+            line.truncate(news.start + end);
+            return Ok(line);
+        }
+    }
+}
+
+fn lost(error: &Error, limit: Duration) -> Failure {
+    match error.kind() {
+        ErrorKind::Interrupted => Failure::cancelled(),
+        ErrorKind::TimedOut => {
+            Failure::new(Exit::Agent, format!("the agent did not answer within {} s", limit.as_secs()))
+                .hint("mfa-agent agent restart")
+        }
+        ErrorKind::InvalidData => {
+            Failure::new(Exit::Agent, "the agent's answer is longer than an answer can be")
+                .hint("mfa-agent agent restart")
+        }
+        ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
+            Failure::new(Exit::Agent, "the agent went away before it answered").hint("run the same again")
+        }
+        _ => Failure::new(Exit::Agent, format!("the connection to the agent failed: {error}")),
+    }
+}
+
+/// How long the agent may take: it may have to call AWS, or to wait while a person is asked elsewhere.
+fn patience(request: &Request) -> Duration {
+    match request {
+        Request::Credentials { ask: Ask::Wait | Ask::Person, .. }
+        | Request::Session { ask: Ask::Wait | Ask::Person, .. } => Duration::from_mins(15),
+        Request::Credentials { .. } | Request::Session { .. } | Request::Login { .. } | Request::Profiles => {
+            LONG
+        }
+        Request::Logout { .. } | Request::Status | Request::Log | Request::Stop { .. } => {
+            Duration::from_secs(5)
+        }
+    }
+}
+
+/// The agent's program, beside our own and never from PATH.
+pub fn program() -> Result<PathBuf, Failure> {
+    let ours = std::env::current_exe()
+        .map_err(|error| Failure::new(Exit::Agent, format!("cannot tell where mfa-agent lies: {error}")))?;
+    Ok(ours.with_file_name(format!("mfa-agentd{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// The agent's program is not where it belongs.
+pub fn missing(program: &Path) -> Failure {
+    Failure::new(Exit::Agent, format!("{} is not there", program.display()))
+        .hint("install mfa-agent and mfa-agentd into the same folder")
+}
+
+/// A reply that does not belong to the question.
+pub fn unexpected() -> Failure {
+    Failure::new(Exit::Agent, "the agent's answer does not belong to the question")
+        .hint("mfa-agent agent restart")
+}

@@ -1,0 +1,358 @@
+//! argv → what to do.
+//!
+//! `env` runs at prompts, so its usual forms are matched by hand; everything else, wrong usage and help included,
+//! is clap's. A test holds the two together.
+
+use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use protocol::Secret;
+
+use crate::shell::Shell;
+
+const WHICH_PROFILE: &str =
+    "The profile; else AWS_PROFILE, else this shell's own, else the configured default";
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq, Parser)]
+#[command(
+    name = "mfa-agent",
+    version,
+    about = "Holds AWS sessions with MFA, as ssh-agent holds keys",
+    long_about = "Type an MFA code once: mfa-agentd holds the AWS session in memory, and every shell gets it from there.",
+    after_long_help = "Examples:\n  eval \"$(mfa-agent env dev)\"       this shell uses profile dev (bash, zsh, dash)\n  mfa-agent env dev | source        the same in fish\n  mfa-agent login dev prod          get both sessions now\n  mfa-agent status                  what is held, and for how long\n  mfa-agent logout --all            forget everything",
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
+pub struct Invocation {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// The profile, where no positional argument names one
+    #[arg(long, global = true, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub profile: Option<String>,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_short_help = true)]
+    pub color: Color,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// One verb each.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Print shell code that sets a profile's credentials
+    #[command(
+        after_long_help = "Examples:\n  eval \"$(mfa-agent env dev)\"\n  mfa-agent env dev | source        (fish)\n  eval \"$(mfa-agent env --unset)\"\n\nWhere it fails, it prints `false`, so that eval \"$(mfa-agent env dev)\" && … runs no further."
+    )]
+    Env(Env),
+    /// Get or renew sessions
+    #[command(
+        after_long_help = "Examples:\n  mfa-agent login dev\n  mfa-agent login dev --duration 12h --force\n  oathtool --totp … | mfa-agent login dev --code -"
+    )]
+    Login(Login),
+    /// Forget sessions
+    Logout(Logout),
+    /// Show the sessions that are held
+    Status(Status),
+    /// List the profiles of the AWS config files, and which of them can work
+    Profiles(Profiles),
+    /// Start, stop and look at the agent itself
+    #[command(subcommand)]
+    Agent(Agent),
+}
+
+/// `mfa-agent env`
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub struct Env {
+    /// The profile.
+    #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// The shell to print for; else the one that runs this
+    #[arg(long, value_enum)]
+    pub shell: Option<Shell>,
+    /// Never ask for a code
+    #[arg(long)]
+    pub no_prompt: bool,
+    /// The code, if one is needed
+    #[command(flatten)]
+    pub code: Code,
+    /// Print what removes everything that `env` sets
+    #[arg(long, conflicts_with_all = ["name", "no_prompt", "code", "duration"])]
+    pub unset: bool,
+}
+
+/// A code that is given instead of asked for.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub struct Code {
+    /// The MFA code if one is needed, or - for a line of stdin
+    #[arg(long, value_name = "CODE|-", allow_hyphen_values = true, value_parser = secret)]
+    pub code: Option<Secret>,
+    /// How long a new session shall last, 15m to 36h
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub duration: Option<u32>,
+}
+
+/// `mfa-agent login`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct Login {
+    /// The profiles.
+    #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
+    pub names: Vec<String>,
+    /// The code, if one is needed
+    #[command(flatten)]
+    pub code: Code,
+    /// Open a new session even if one is held
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `mfa-agent logout`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct Logout {
+    /// The profiles.
+    #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
+    pub names: Vec<String>,
+    /// Every session
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
+}
+
+/// `mfa-agent status`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct Status {
+    /// Only the sessions of this profile; exit 3 where there is none
+    #[arg(value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// For programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `mfa-agent profiles`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct Profiles {
+    /// For programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `mfa-agent agent`
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum Agent {
+    /// Be the agent, in the foreground
+    Run,
+    /// Start it, unless it runs
+    Start,
+    /// Wipe everything and end it
+    Stop,
+    /// End it and start it anew
+    Restart,
+    /// The same as `mfa-agent status`
+    Status {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show who asked for what
+    Log,
+}
+
+/// What the arguments (the program's name first) say.
+pub fn parse(arguments: &[OsString]) -> Result<Invocation, clap::Error> {
+    match by_hand(arguments) {
+        Some(env) => Ok(Invocation { command: Command::Env(env), profile: None, color: Color::Auto }),
+        None => Invocation::try_parse_from(arguments),
+    }
+}
+
+/// `env`, `env NAME`, each with `--shell posix|fish` and `--no-prompt`; `None` for all that is not plainly that.
+fn by_hand(arguments: &[OsString]) -> Option<Env> {
+    let mut arguments = arguments.iter().skip(1).map(|argument| argument.to_str());
+    if arguments.next()?? != "env" {
+        return None;
+    }
+    let mut env = Env::default();
+    while let Some(argument) = arguments.next() {
+        match argument? {
+            "--no-prompt" if !env.no_prompt => env.no_prompt = true,
+            "--shell" if env.shell.is_none() => {
+                env.shell = Some(match arguments.next()?? {
+                    "posix" => Shell::Posix,
+                    "fish" => Shell::Fish,
+                    _ => return None,
+                });
+            }
+            name if env.name.is_none() && !name.is_empty() && !name.starts_with('-') => {
+                env.name = Some(name.to_owned());
+            }
+            _ => return None,
+        }
+    }
+    Some(env)
+}
+
+/// The verb is `env`, whatever else may be wrong with the arguments: somebody evaluates our stdout.
+pub fn is_env(arguments: &[OsString]) -> bool {
+    let mut arguments = arguments.iter().skip(1).map(OsString::as_os_str);
+    while let Some(argument) = arguments.next() {
+        if argument == OsStr::new("--profile") || argument == OsStr::new("--color") {
+            arguments.next();
+        } else if !argument.as_encoded_bytes().starts_with(b"-") {
+            return argument == OsStr::new("env");
+        }
+    }
+    false
+}
+
+/// Takes whatever comes: clap would quote a code that it refuses.
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a parser that could fail")]
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// Seconds of `12h`, `45m`, `1h30m`, `900`, `900s`, within what STS takes.
+fn duration(text: &str) -> Result<u32, String> {
+    let bounds = protocol::SESSION_SECONDS;
+    spell_duration(text).filter(|seconds| bounds.contains(seconds)).ok_or_else(|| {
+        format!("{} to {} seconds (15m to 36h), e.g. 12h, 45m, 1h30m, 900", bounds.start(), bounds.end())
+    })
+}
+
+fn spell_duration(text: &str) -> Option<u32> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok();
+    }
+    let mut seconds: u32 = 0;
+    let mut rest = text;
+    // Each unit once, the larger first.
+    for (unit, length) in [('h', 3600), ('m', 60), ('s', 1)] {
+        let Some((number, after)) = rest.split_once(unit) else { continue };
+        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        seconds = number.parse::<u32>().ok()?.checked_mul(length)?.checked_add(seconds)?;
+        rest = after;
+    }
+    (rest.is_empty() && !text.is_empty()).then_some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argv(line: &str) -> Vec<OsString> {
+        ["mfa-agent"].into_iter().chain(line.split(' ')).map(|word| word.replace('∅', "").into()).collect()
+    }
+
+    #[test]
+    fn what_is_matched_by_hand_means_the_same_to_clap() {
+        let words = [
+            "dev",
+            "--no-prompt",
+            "--shell",
+            "posix",
+            "fish",
+            "bash",
+            "∅",
+            "-x",
+            "--unset",
+            "--",
+            "-",
+            "env",
+        ];
+        let mut lines = vec!["env".to_owned()];
+        let mut matched = 0;
+        for length in 0..=4 {
+            for line in &lines {
+                let argv = argv(line);
+                if let Some(env) = by_hand(&argv) {
+                    matched += 1;
+                    let invocation = Invocation::try_parse_from(&argv)
+                        .unwrap_or_else(|error| panic!("only by hand: {line}: {error}"));
+                    let expected =
+                        Invocation { command: Command::Env(env), profile: None, color: Color::Auto };
+                    assert_eq!(invocation, expected, "{line}");
+                }
+            }
+            if length < 4 {
+                lines = lines.iter().flat_map(|line| words.map(|word| format!("{line} {word}"))).collect();
+            }
+        }
+        // dev, flags in every order, and `env` as a profile's name.
+        assert!(matched > 50, "{matched}");
+    }
+
+    #[test]
+    fn the_usual_forms_are_matched_by_hand() {
+        for line in ["env", "env dev", "env dev --shell fish", "env --no-prompt --shell posix dev"] {
+            assert!(by_hand(&argv(line)).is_some(), "{line}");
+        }
+        assert!(by_hand(&argv("login dev")).is_none());
+        assert!(by_hand(&argv("env --profile dev")).is_none());
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, seconds) in [
+            ("12h", 43_200),
+            ("45m", 2_700),
+            ("1h30m", 5_400),
+            ("900", 900),
+            ("900s", 900),
+            ("36h", 129_600),
+            ("1h1m1s", 3_661),
+        ] {
+            assert_eq!(duration(text), Ok(seconds), "{text}");
+        }
+        for text in [
+            "",
+            "899",
+            "129601",
+            "37h",
+            "14m59s",
+            "h",
+            "12",
+            "1m1h",
+            "1h1h",
+            "12h ",
+            "-1h",
+            "1.5h",
+            "99999999999h",
+            "m30",
+            "12hx",
+        ] {
+            let message = duration(text).unwrap_err();
+            assert!(message.starts_with("900 to 129600 seconds (15m to 36h)"), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn env_is_known_even_where_the_rest_is_wrong() {
+        for line in ["env --bogus", "--color never env a b", "--profile x env --nope", "--color=never env"] {
+            assert!(is_env(&argv(line)), "{line}");
+            assert!(Invocation::try_parse_from(argv(line)).is_err() || line == "--color=never env", "{line}");
+        }
+        for line in ["login env", "--profile env login", "status"] {
+            assert!(!is_env(&argv(line)), "{line}");
+        }
+    }
+
+    #[test]
+    fn claps_own_checks_hold() {
+        use clap::CommandFactory;
+        Invocation::command().debug_assert();
+    }
+}

@@ -1,0 +1,28 @@
+//! One verb each.
+
+mod agent;
+mod env;
+mod login;
+mod logout;
+mod profiles;
+mod status;
+
+use crate::args::{Command, Invocation};
+use crate::environment::Environment;
+use crate::failure::Failure;
+
+/// Does what the arguments say.
+pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Failure> {
+    let profile = invocation.profile.as_deref();
+    match &invocation.command {
+        Command::Env(args) => env::run(args, profile, environment),
+        Command::Login(args) => login::run(args, profile, environment),
+        Command::Logout(args) => logout::run(args, profile, environment),
+        Command::Status(args) => {
+            let profile = args.name.as_deref().or(profile);
+            status::run(profile, args.json, invocation.color, environment)
+        }
+        Command::Profiles(args) => profiles::run(args, environment),
+        Command::Agent(args) => agent::run(args, invocation.color, environment),
+    }
+}

@@ -1,0 +1,92 @@
+//! `mfa-agent agent`: the daemon itself.
+
+use protocol::{Reply, Request};
+
+use crate::agent::{self, Agent, unexpected};
+use crate::args::{self, Color};
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure};
+use crate::message::{self, counted};
+use crate::{clock, output, platform};
+
+pub fn run(args: &args::Agent, color: Color, environment: &Environment) -> Result<(), Failure> {
+    match args {
+        args::Agent::Run => be(),
+        args::Agent::Start => start(&Agent::locate(environment)?),
+        args::Agent::Stop => stop(&Agent::locate(environment)?, false).map(|_| ()),
+        args::Agent::Restart => {
+            let agent = Agent::locate(environment)?;
+            if stop(&agent, true)? {
+                agent.wait_for_end()?;
+            }
+            start(&agent)
+        }
+        args::Agent::Status { json } => super::status::run(None, *json, color, environment),
+        args::Agent::Log => log(&Agent::locate(environment)?),
+    }
+}
+
+/// Becomes the agent, in the foreground.
+fn be() -> Result<(), Failure> {
+    let program = agent::program()?;
+    let error = platform::become_agent(&program, &[]);
+    Err(match error.kind() {
+        std::io::ErrorKind::NotFound => agent::missing(&program),
+        _ => Failure::new(Exit::Agent, format!("cannot start {}: {error}", program.display())),
+    })
+}
+
+fn start(agent: &Agent) -> Result<(), Failure> {
+    if let Some(Reply::Status(status)) = agent.ask_running(Request::Status)? {
+        output::words(&format!("the agent runs already (pid {})", status.pid));
+        return Ok(());
+    }
+    output::words(&match agent.start()?.pid {
+        Some(pid) => format!("the agent runs (pid {pid})"),
+        None => "the agent runs already".to_owned(),
+    });
+    Ok(())
+}
+
+/// Whether one ran.
+fn stop(agent: &Agent, only_if_empty: bool) -> Result<bool, Failure> {
+    match agent.ask_running(Request::Stop { only_if_empty })? {
+        None => {
+            output::words("no agent is running");
+            Ok(false)
+        }
+        Some(Reply::Stopping { sessions, pid }) => {
+            let lost = if sessions == 0 {
+                String::new()
+            } else {
+                format!(", {} forgotten", counted(sessions, "session"))
+            };
+            output::words(&format!("the agent ends (pid {pid}){lost}"));
+            Ok(true)
+        }
+        Some(Reply::Refused(refusal)) => Err(message::refused(&refusal)),
+        Some(_) => Err(unexpected()),
+    }
+}
+
+fn log(agent: &Agent) -> Result<(), Failure> {
+    let entries = match agent.ask_running(Request::Log)? {
+        Some(Reply::Log(entries)) => entries,
+        Some(Reply::Refused(refusal)) => return Err(message::refused(&refusal)),
+        Some(_) => return Err(unexpected()),
+        None => return Err(Failure::new(Exit::Agent, "no agent is running").hint("mfa-agent agent start")),
+    };
+    let mut text = String::new();
+    for entry in entries {
+        let asker = match (&entry.program, entry.pid) {
+            (Some(program), Some(pid)) => format!("{program}[{pid}]: "),
+            (None, Some(pid)) => format!("[{pid}]: "),
+            (Some(program), None) => format!("{program}: "),
+            (None, None) => String::new(),
+        };
+        let line = format!("{} {asker}{}", clock::moment(entry.at), entry.event);
+        text.push_str(&crate::sanitize::sanitize(&line));
+        text.push('\n');
+    }
+    output::data(text.as_bytes())
+}

@@ -1,0 +1,232 @@
+//! `mfa-agent env`: shell code that sets a profile's credentials, or removes them.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use protocol::{Credentials, Reply, Request};
+
+use crate::agent::{Agent, unexpected};
+use crate::args::Env;
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure};
+use crate::mfa::Asker;
+use crate::output::{self, WipedBytes};
+use crate::platform;
+use crate::shell::{self, Shell, word};
+
+/// What would win over the credentials, or mislead.
+const IN_THE_WAY: [&str; 5] = [
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+];
+/// What is set for every profile.
+const ALWAYS_SET: [&str; 8] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_SESSION_EXPIRATION",
+    "MFA_AGENT_PROFILE",
+    "MFA_AGENT_LEASE",
+    "MFA_AGENT_EXP",
+];
+/// What is set where the profile has a region.
+const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+/// How often credentials may turn out to need another code, as when a session ends at that very moment.
+const ROUNDS: usize = 3;
+
+pub fn run(args: &Env, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
+    let shell = match args.shell {
+        Some(shell) => shell,
+        None => Shell::of_program(platform::parent_program().as_deref())?,
+    };
+    let script = if args.unset {
+        unset(shell, environment)
+    } else {
+        let profile = environment.profile(args.name.as_deref().or(option))?;
+        let agent = Agent::locate(environment)?;
+        let credentials = credentials(&agent, profile.as_deref(), args, environment)?;
+        let lease = credentials.lease.as_deref().and_then(|name| lease(&agent, name));
+        script(shell, &credentials, lease.as_deref(), environment)?
+    };
+    output::data(script.bytes())?;
+    if platform::stdout_is_terminal() {
+        let mut arguments =
+            args.name.as_deref().or(option).map(|name| format!(" {}", word(name))).unwrap_or_default();
+        if args.unset {
+            arguments.push_str(" --unset");
+        }
+        output::words(&format!("hint: this sets nothing yet; run {}", shell.evaluation(&arguments)));
+    }
+    Ok(())
+}
+
+fn credentials(
+    agent: &Agent,
+    profile: Option<&str>,
+    args: &Env,
+    environment: &Environment,
+) -> Result<Credentials, Failure> {
+    let replaces = || {
+        let own = environment.own_profile.as_deref().and_then(OsStr::to_str)?;
+        environment.has_region().then(|| own.to_owned())
+    };
+    let mut asker = Asker::new(agent, &args.code, args.no_prompt)?;
+    for _ in 0..ROUNDS {
+        let reply = asker.get(profile, |ask, _| Request::Credentials {
+            profile: profile.map(str::to_owned),
+            ask,
+            replaces: replaces(),
+        })?;
+        match reply {
+            Reply::Credentials(credentials) => return Ok(credentials),
+            // A code was taken: now they are there.
+            Reply::Session(_) => {}
+            _ => return Err(unexpected()),
+        }
+    }
+    Err(Failure::new(Exit::Failed, "the session is gone as soon as it is there"))
+}
+
+/// The path of the lease, if this host has it: a socket forwarded from elsewhere has none here.
+fn lease(agent: &Agent, name: &str) -> Option<PathBuf> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_file_name = name.bytes().all(plain) && !name.starts_with('.') && !name.is_empty();
+    let path = agent.leases().join(name);
+    (is_file_name && platform::exists(&path)).then_some(path)
+}
+
+/// The whole of what is printed, or nothing.
+fn script(
+    shell: Shell,
+    credentials: &Credentials,
+    lease: Option<&Path>,
+    environment: &Environment,
+) -> Result<WipedBytes, Failure> {
+    check(credentials)?;
+    let mut script = WipedBytes::with_capacity(4096);
+    let mut export = |name: &str, value: &[u8]| shell.export(&mut script, name, value);
+    export("AWS_ACCESS_KEY_ID", credentials.access_key_id.as_bytes());
+    export("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key.expose().as_bytes());
+    export("AWS_SESSION_TOKEN", credentials.session_token.expose().as_bytes());
+    export("AWS_CREDENTIAL_EXPIRATION", credentials.expiration.as_bytes());
+    export("AWS_SESSION_EXPIRATION", credentials.expiration.as_bytes());
+    if let Some(region) = &credentials.region {
+        for name in REGIONS {
+            export(name, region.as_bytes());
+        }
+    }
+    export("MFA_AGENT_PROFILE", credentials.profile.as_bytes());
+    if let Some(lease) = lease {
+        export("MFA_AGENT_LEASE", shell::bytes(lease.as_os_str()));
+    }
+    export("MFA_AGENT_EXP", credentials.expires_at.to_string().as_bytes());
+    for (name, value) in &credentials.variables {
+        export(name, value.as_bytes());
+    }
+
+    for name in IN_THE_WAY {
+        shell.unset(&mut script, name);
+    }
+    if credentials.region.is_none() {
+        // The region that an earlier `env` set goes; one that the person set stays.
+        let set_by_us = |current: &Option<_>| match (current, &credentials.replaced_region) {
+            (Some(current), Some(replaced)) => current == OsStr::new(replaced),
+            _ => false,
+        };
+        unset_regions(shell, &mut script, environment, set_by_us);
+    }
+    if lease.is_none() {
+        shell.unset(&mut script, "MFA_AGENT_LEASE");
+    }
+    Ok(script)
+}
+
+/// Nothing but AWS's own alphabets is printed; quoting is the second line of defence.
+fn check(credentials: &Credentials) -> Result<(), Failure> {
+    let odd =
+        |thing: &str| Failure::new(Exit::Failed, format!("{thing} that came from AWS is not one of AWS's"));
+    let made_of = |text: &str, alphabet: fn(u8) -> bool| !text.is_empty() && text.bytes().all(alphabet);
+    let base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'=');
+    let key_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let moment = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'T' | b'Z' | b':' | b'-');
+    let region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+
+    let id = &credentials.access_key_id;
+    if !made_of(id, key_id) || !(16..=128).contains(&id.len()) {
+        return Err(odd("the access key id"));
+    }
+    if !made_of(credentials.secret_access_key.expose(), base64) {
+        return Err(odd("the secret key"));
+    }
+    if !made_of(credentials.session_token.expose(), base64) {
+        return Err(odd("the session token"));
+    }
+    if !made_of(&credentials.expiration, moment) {
+        return Err(odd("the expiration"));
+    }
+    let profile = &credentials.profile;
+    if let Some(name) = credentials.region.as_deref().filter(|name| !made_of(name, region)) {
+        return Err(Failure::new(Exit::Configuration, format!("{name} in profile {profile} is no region"))
+            .hint("region = eu-central-1, or another in lower case"));
+    }
+    let no_value = |name: &str, problem: &str| {
+        Failure::new(Exit::Configuration, format!("the variable {name} of profile {profile} {problem}"))
+            .hint("mend its `env` in the config.toml of mfa-agent")
+    };
+    for (name, value) in &credentials.variables {
+        if !shell::is_name(name) {
+            return Err(no_value(name, "has a name that no shell takes"));
+        }
+        if ALWAYS_SET.iter().chain(&IN_THE_WAY).chain(&REGIONS).any(|ours| ours == name) {
+            return Err(no_value(name, "is one that mfa-agent sets itself"));
+        }
+        if value.contains('\0') {
+            return Err(no_value(name, "holds a NUL, which no variable can"));
+        }
+    }
+    if profile.contains('\0') {
+        return Err(odd("the profile's name"));
+    }
+    Ok(())
+}
+
+/// `--unset`. Works without an agent.
+fn unset(shell: Shell, environment: &Environment) -> WipedBytes {
+    let mut script = WipedBytes::with_capacity(1024);
+    for name in ALWAYS_SET {
+        shell.unset(&mut script, name);
+    }
+    if let Some(own) = &environment.own_profile
+        && environment.has_region()
+    {
+        let profiles = Agent::locate(environment).and_then(|agent| agent.ask_running(Request::Profiles));
+        let set_by_us: &dyn Fn(&Option<_>) -> bool = match &profiles {
+            Ok(Some(Reply::Profiles(profiles))) => {
+                let region = profiles.iter().find(|profile| own == OsStr::new(&profile.name));
+                let region = region.and_then(|profile| profile.region.as_deref());
+                &move |current| region.is_some_and(|region| current.as_deref() == Some(OsStr::new(region)))
+            }
+            // Nobody knows whose region it is. That of a profile which is gone is the worse one to keep.
+            _ => &Option::is_some,
+        };
+        unset_regions(shell, &mut script, environment, set_by_us);
+    }
+    script
+}
+
+fn unset_regions(
+    shell: Shell,
+    script: &mut WipedBytes,
+    environment: &Environment,
+    set_by_us: impl Fn(&Option<std::ffi::OsString>) -> bool,
+) {
+    for (name, current) in REGIONS.into_iter().zip([&environment.region, &environment.default_region]) {
+        if set_by_us(current) {
+            shell.unset(script, name);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! `mfa-agent status`: what the agent holds, and for how long.
+
+use protocol::{Reply, Request, Session, SessionKind, Status, frame};
+
+use crate::agent::{Agent, unexpected};
+use crate::args::Color;
+use crate::environment::{Environment, refuses_color, writes_unicode};
+use crate::failure::{Exit, Failure};
+use crate::shell::word;
+use crate::{clock, message, output, platform, span, table};
+
+/// How many characters a whole bar has.
+const BAR: u64 = 10;
+
+pub fn run(
+    profile: Option<&str>,
+    json: bool,
+    color: Color,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let mut status = match Agent::locate(environment)?.ask_running(Request::Status)? {
+        Some(Reply::Status(status)) => status,
+        Some(Reply::Refused(refusal)) => return Err(message::refused(&refusal)),
+        Some(_) => return Err(unexpected()),
+        None => {
+            return Err(Failure::new(Exit::Agent, "no agent is running")
+                .hint("mfa-agent login PROFILE starts it and opens a session"));
+        }
+    };
+    if let Some(profile) = profile {
+        status.sessions.retain(|session| session.profiles.iter().any(|name| name == profile));
+        if status.sessions.is_empty() {
+            return Err(Failure::new(Exit::NeedsCode, format!("no session is held for {profile}"))
+                .hint(format!("mfa-agent login {}", word(profile))));
+        }
+    }
+    if json {
+        let json = frame::encode(&status).map_err(|error| {
+            Failure::new(Exit::Failed, format!("cannot write the status as JSON: {error}"))
+        })?;
+        return output::data(&output::indented(&json));
+    }
+    let terminal = platform::stdout_is_terminal();
+    let look = Look {
+        unicode: writes_unicode(),
+        color: match color {
+            Color::Auto => terminal && !refuses_color(),
+            Color::Always => true,
+            Color::Never => false,
+        },
+    };
+    output::data(text(&status, look).as_bytes())
+}
+
+/// How it may look.
+#[derive(Clone, Copy)]
+struct Look {
+    unicode: bool,
+    color: bool,
+}
+
+fn text(status: &Status, look: Look) -> String {
+    let mut text = if status.sessions.is_empty() {
+        "No session is held.\n".to_owned()
+    } else {
+        sessions(&status.sessions, look)
+    };
+    let uptime = span::of(u32::try_from(status.uptime).unwrap_or(u32::MAX));
+    let mut lines =
+        vec![format!("agent {}, pid {}, up {uptime}, at {}", status.version, status.pid, status.socket)];
+    if status.version != env!("CARGO_PKG_VERSION") {
+        lines.push(format!("this is mfa-agent {}: mfa-agent agent restart", env!("CARGO_PKG_VERSION")));
+    }
+    if let Some(skew) = status.clock_skew.filter(|skew| skew.abs() >= 60) {
+        let span = span::of(u32::try_from(skew.unsigned_abs()).unwrap_or(u32::MAX));
+        lines.push(format!("your clock is {span} {} AWS", if skew > 0 { "behind" } else { "ahead of" }));
+    }
+    if status.waiting > 0 {
+        lines.push(format!(
+            "{} for a code to be typed",
+            match status.waiting {
+                1 => "one client waits".to_owned(),
+                clients => format!("{clients} clients wait"),
+            }
+        ));
+    }
+    lines.push(format!("reads {}", status.config_files.join(", ")));
+    lines.extend(status.environment.iter().map(|(name, value)| format!("with {name}={value}")));
+    text.push('\n');
+    for line in lines {
+        text.push_str(&crate::sanitize::sanitize(&line));
+        text.push('\n');
+    }
+    text
+}
+
+fn sessions(sessions: &[Session], look: Look) -> String {
+    let mut rows = vec![["PROFILES", "ACCOUNT", "KIND", "LEFT", "", "UNTIL"].map(str::to_owned)];
+    rows.extend(sessions.iter().map(|session| {
+        [
+            session.profiles.join(", "),
+            session.account.clone().unwrap_or_else(|| "-".to_owned()),
+            match session.kind {
+                SessionKind::Mfa => "mfa",
+                SessionKind::Role => "role",
+                SessionKind::RoleWithMfa => "role (own code)",
+            }
+            .to_owned(),
+            match session.seconds_left {
+                0 => "expired".to_owned(),
+                left => span::of(u32::try_from(left).unwrap_or(u32::MAX)),
+            },
+            bar(session, look),
+            clock::time_of_day(session.expires_at),
+        ]
+    }));
+    let table = table::of(&rows);
+    if !look.color {
+        return table;
+    }
+    // The colour comes after the columns are measured, and after the cells were made harmless.
+    let mut lines = table.lines();
+    let mut colored = lines.next().map(|heading| format!("\x1b[1m{heading}\x1b[0m\n")).unwrap_or_default();
+    for (line, session) in lines.zip(sessions) {
+        let bar = bar(session, look);
+        let color = match session.seconds_left {
+            0..600 => 31,
+            600..3600 => 33,
+            _ => 32,
+        };
+        colored.push_str(&line.replacen(&bar, &format!("\x1b[{color}m{bar}\x1b[0m"), 1));
+        colored.push('\n');
+    }
+    colored
+}
+
+/// How much of its time a session has left.
+fn bar(session: &Session, look: Look) -> String {
+    let share = session.seconds_left.min(session.duration) * BAR;
+    let full = share.div_ceil(session.duration.max(1));
+    let (on, off) = if look.unicode { ("█", "░") } else { ("#", ".") };
+    let count = |number: u64| usize::try_from(number).unwrap_or_default();
+    format!("{}{}", on.repeat(count(full)), off.repeat(count(BAR - full)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> Status {
+        let session = Session {
+            kind: SessionKind::Mfa,
+            profiles: vec!["dev".to_owned(), "prod".to_owned()],
+            account: Some("111122223333".to_owned()),
+            serial: "arn:aws:iam::111122223333:mfa/alice".to_owned(),
+            role_arn: None,
+            expiration: "2026-11-05T18:20:00Z".to_owned(),
+            expires_at: 0,
+            seconds_left: 39_720,
+            duration: 43_200,
+            reused: true,
+        };
+        let role = Session { kind: SessionKind::Role, seconds_left: 0, account: None, ..session.clone() };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: 1,
+            pid: 42,
+            uptime: 61,
+            socket: "/run/user/1/mfa-agent/sock".to_owned(),
+            environment: [("AWS_ENDPOINT_URL".to_owned(), "http://127.0.0.1:4566\x1b".to_owned())].into(),
+            config_files: vec!["/home/a/.aws/config".to_owned()],
+            clock_skew: Some(3),
+            waiting: 2,
+            sessions: vec![session, role],
+        }
+    }
+
+    #[test]
+    fn it_reads_as_a_table() {
+        let plain = text(&status(), Look { unicode: false, color: false });
+        let until = clock::time_of_day(0);
+        let expected = format!(
+            "PROFILES   ACCOUNT       KIND  LEFT                 UNTIL\n\
+             dev, prod  111122223333  mfa   11h 02m  ##########  {until}\n\
+             dev, prod  -             role  expired  ..........  {until}\n\n\
+             agent 0.1.0, pid 42, up 1m 01s, at /run/user/1/mfa-agent/sock\n\
+             2 clients wait for a code to be typed\n\
+             reads /home/a/.aws/config\n\
+             with AWS_ENDPOINT_URL=http://127.0.0.1:4566\\u{{1b}}\n"
+        );
+        assert_eq!(plain, expected);
+    }
+
+    #[test]
+    fn colours_change_no_column() {
+        let plain = text(&status(), Look { unicode: true, color: false });
+        let mut colored = text(&status(), Look { unicode: true, color: true });
+        assert!(
+            colored.contains("\x1b[32m██████████\x1b[0m") && colored.contains("\x1b[31m░░░░░░░░░░\x1b[0m")
+        );
+        for code in ["\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[32m"] {
+            colored = colored.replace(code, "");
+        }
+        assert_eq!(colored, plain);
+    }
+}

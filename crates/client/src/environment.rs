@@ -1,0 +1,102 @@
+//! The variables of the environment that the client obeys, each named here and nowhere else.
+
+use std::env::var_os;
+use std::ffi::OsString;
+
+use protocol::address::SOCKET_VARIABLE;
+
+use crate::failure::{Exit, Failure};
+
+/// What the surroundings say, read once.
+#[derive(Debug, Default)]
+pub struct Environment {
+    /// `MFA_AGENT_SOCK`: another agent's socket.
+    pub socket: Option<OsString>,
+    /// `XDG_RUNTIME_DIR`: where our own agent's socket is.
+    pub runtime_dir: Option<OsString>,
+    /// `HOME`: where it is else.
+    pub home: Option<OsString>,
+    /// `AWS_PROFILE`: the profile, where the command line names none.
+    pub aws_profile: Option<OsString>,
+    /// `MFA_AGENT_PROFILE`: the profile that `env` gave to this shell.
+    pub own_profile: Option<OsString>,
+    /// `AWS_REGION`.
+    pub region: Option<OsString>,
+    /// `AWS_DEFAULT_REGION`.
+    pub default_region: Option<OsString>,
+}
+
+impl Environment {
+    /// Reads them. An empty variable counts as none.
+    pub fn read() -> Self {
+        let read = |name| var_os(name).filter(|value| !value.is_empty());
+        Self {
+            socket: read(SOCKET_VARIABLE),
+            runtime_dir: read("XDG_RUNTIME_DIR"),
+            home: read("HOME"),
+            aws_profile: read("AWS_PROFILE"),
+            own_profile: read("MFA_AGENT_PROFILE"),
+            region: read("AWS_REGION"),
+            default_region: read("AWS_DEFAULT_REGION"),
+        }
+    }
+
+    /// The profile to use: the one named, else `AWS_PROFILE`, else this shell's own; none of them leaves the
+    /// choice to the agent's configuration.
+    pub fn profile(&self, named: Option<&str>) -> Result<Option<String>, Failure> {
+        if let Some(named) = named {
+            return Ok(Some(named.to_owned()));
+        }
+        let (variable, value) = match (&self.aws_profile, &self.own_profile) {
+            (Some(value), _) => ("AWS_PROFILE", value),
+            (None, Some(value)) => ("MFA_AGENT_PROFILE", value),
+            (None, None) => return Ok(None),
+        };
+        match value.to_str() {
+            Some(profile) => Ok(Some(profile.to_owned())),
+            None => Err(Failure::new(Exit::Usage, format!("{variable} is not UTF-8"))),
+        }
+    }
+
+    /// A region variable is set, so it matters who set it.
+    pub fn has_region(&self) -> bool {
+        self.region.is_some() || self.default_region.is_some()
+    }
+}
+
+/// The locale (`LC_ALL`, `LC_CTYPE`, `LANG`: the first that is set) writes UTF-8.
+pub fn writes_unicode() -> bool {
+    ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| var_os(name).filter(|value| !value.is_empty()))
+        .is_some_and(|locale| {
+            let locale = locale.to_string_lossy().to_ascii_lowercase();
+            locale.contains("utf-8") || locale.contains("utf8")
+        })
+}
+
+/// `NO_COLOR` is set, or the terminal (`TERM`) knows no colours.
+pub fn refuses_color() -> bool {
+    var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_is_the_named_one_then_aws_profile_then_this_shells_own() {
+        let mut environment = Environment {
+            aws_profile: Some("aws".into()),
+            own_profile: Some("own".into()),
+            ..Environment::default()
+        };
+        assert_eq!(environment.profile(Some("named")).unwrap().unwrap(), "named");
+        assert_eq!(environment.profile(None).unwrap().unwrap(), "aws");
+        environment.aws_profile = None;
+        assert_eq!(environment.profile(None).unwrap().unwrap(), "own");
+        environment.own_profile = None;
+        assert_eq!(environment.profile(None).unwrap(), None);
+    }
+}

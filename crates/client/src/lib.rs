@@ -1,0 +1,49 @@
+//! What the person runs: arguments in, lines for the shell out. Blocking and small, since prompts wait for it.
+//! It opens no network connection and reads no AWS file; the agent does.
+
+mod agent;
+mod args;
+mod clock;
+mod commands;
+mod environment;
+mod failure;
+mod message;
+mod mfa;
+mod output;
+mod platform;
+mod prompt;
+mod sanitize;
+mod shell;
+mod span;
+mod table;
+
+use std::ffi::OsString;
+
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure};
+
+/// Runs `mfa-agent` and returns its exit status. The one place where a failure becomes words.
+pub fn main() -> u8 {
+    platform::guard_standard_streams();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let done = match args::parse(&arguments) {
+        Ok(invocation) => commands::run(&invocation, &Environment::read()),
+        Err(error) if error.use_stderr() => {
+            platform::write_stderr(error.render().to_string().as_bytes());
+            Err(Failure::new(Exit::Usage, String::new()))
+        }
+        // Help and version are what was asked for.
+        Err(error) => return output::data(error.render().to_string().as_bytes()).map_or(1, |()| 0),
+    };
+    match done {
+        Ok(()) => Exit::Done as u8,
+        Err(failure) => {
+            if args::is_env(&arguments) {
+                // `eval "$(…)"` loses our exit status; this gives it back.
+                let _ = output::data(shell::FAILS);
+            }
+            output::failure(&failure);
+            failure.exit as u8
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What the agent's refusals mean in words, with what to do about them and the exit status.
+
+use protocol::{AwsProblem, KeyOrigin, NetworkProblem, PROTOCOL, Refusal};
+
+use crate::failure::{Exit, Failure};
+use crate::shell::word;
+use crate::span;
+
+/// The refusal as a failure of this command.
+pub fn refused(refusal: &Refusal) -> Failure {
+    let (exit, what, hint) = words(refusal);
+    Failure { exit, what, hint: Some(hint).filter(|hint| !hint.is_empty()) }
+}
+
+/// A few words on why a profile cannot work, for a table.
+pub fn short(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::UnknownProfile { profile, .. } => format!("source_profile {profile} does not exist"),
+        Refusal::NoKey { .. } => "no access key".to_owned(),
+        Refusal::HalfKey { missing, .. } => format!("no {missing}"),
+        Refusal::TemporaryKey { .. } => "its key is temporary".to_owned(),
+        Refusal::NotOurs { setting, .. } => format!("uses {setting}, takes no MFA code"),
+        Refusal::SourceCycle { profiles } => format!("circle: {}", profiles.join(" → ")),
+        Refusal::BadSetting { setting, value, .. } => format!("{setting} = {value}"),
+        Refusal::SerialIsUser { .. } => "mfa_serial is the user".to_owned(),
+        Refusal::SerialIsFido { .. } => "mfa_serial is a security key".to_owned(),
+        Refusal::NoDevice { .. } => "no MFA device".to_owned(),
+        Refusal::SeveralDevices { .. } => "several MFA devices, no mfa_serial".to_owned(),
+        Refusal::DevicesNotListed { .. } => "no mfa_serial".to_owned(),
+        other => words(other).1,
+    }
+}
+
+fn words(refusal: &Refusal) -> (Exit, String, String) {
+    let none = String::new;
+    match refusal {
+        Refusal::NeedsMfa(question) => (
+            Exit::NeedsCode,
+            if question.expired {
+                format!("the session of {} has expired, and nobody can be asked for a code", question.profile)
+            } else {
+                format!("{} needs an MFA code, and nobody can be asked", question.profile)
+            },
+            format!("mfa-agent login {}", word(&question.profile)),
+        ),
+        Refusal::MalformedCode => (Exit::Usage, "an MFA code is six digits".to_owned(), none()),
+        Refusal::WrongCode { serial } => (
+            Exit::Aws,
+            format!("AWS did not accept the code of {serial}"),
+            "take the code that this very device shows now".to_owned(),
+        ),
+        Refusal::UsedCode { serial, wait_seconds } => (
+            Exit::Aws,
+            format!("that code of {serial} was used already, and AWS takes each once"),
+            format!("the next one comes in {wait_seconds} s"),
+        ),
+        Refusal::DurationOutOfBounds { seconds, least, most } => (
+            Exit::Usage,
+            format!("a session cannot last {seconds} seconds"),
+            format!("{least} to {most} seconds ({} to {})", span::of(*least), span::of(*most)),
+        ),
+
+        Refusal::NoProfile => (
+            Exit::Configuration,
+            "no profile is named".to_owned(),
+            "name one; mfa-agent profiles lists them".to_owned(),
+        ),
+        Refusal::UnknownProfile { profile, named_by, nearest, files } => (
+            Exit::Configuration,
+            match named_by {
+                None => format!("no profile {profile} in {}", files.join(", ")),
+                Some(by) => format!("no profile {profile}, the source_profile of {by}, in {}", files.join(", ")),
+            },
+            match nearest.as_slice() {
+                [] => "mfa-agent profiles lists them".to_owned(),
+                nearest => format!("did you mean {}?", nearest.join(", ")),
+            },
+        ),
+        Refusal::Unparseable { file, line, problem } => (
+            Exit::Configuration,
+            match line {
+                Some(line) => format!("{file}:{line}: {problem}"),
+                None => format!("{file}: {problem}"),
+            },
+            none(),
+        ),
+        Refusal::NoHome => (
+            Exit::Configuration,
+            "the agent was started without HOME and knows no AWS config files".to_owned(),
+            "mfa-agent agent restart, from a shell that has HOME".to_owned(),
+        ),
+        Refusal::NoKey { section, file } => {
+            (Exit::Configuration, format!("no access key in [{section}] of {file}"), configure(section))
+        }
+        Refusal::HalfKey { section, missing, file } => {
+            (Exit::Configuration, format!("no {missing} in [{section}] of {file}"), configure(section))
+        }
+        Refusal::TemporaryKey { section } => (
+            Exit::Configuration,
+            format!("the key in [{section}] is a temporary one, and those open no MFA session"),
+            format!("put the IAM user's own key there: {}", configure(section)),
+        ),
+        Refusal::NotOurs { profile, setting } => (
+            Exit::Configuration,
+            format!("{profile} gets its credentials by {setting}, which takes no MFA code"),
+            format!("use it as it is: export AWS_PROFILE={}", word(profile)),
+        ),
+        Refusal::SourceCycle { profiles } => (
+            Exit::Configuration,
+            format!("source_profile goes in a circle: {}", profiles.join(" → ")),
+            "the last of them must have an access key and no source_profile".to_owned(),
+        ),
+        Refusal::BadSetting { profile, setting, value, must } => (
+            Exit::Configuration,
+            format!("{setting} = {value} in profile {profile} cannot work"),
+            format!("it must be {must}"),
+        ),
+        Refusal::SerialIsUser { profile, serial } => {
+            let device = match serial.split_once(":user/") {
+                Some((account, path)) => {
+                    format!("{account}:mfa/{}", path.rsplit('/').next().unwrap_or(path))
+                }
+                None => "arn:aws:iam::ACCOUNT:mfa/DEVICE".to_owned(),
+            };
+            (
+                Exit::Configuration,
+                format!("mfa_serial of {profile} is the user ({serial}), not the device"),
+                format!("most likely mfa_serial = {device}"),
+            )
+        }
+        Refusal::SerialIsFido { profile, serial } => (
+            Exit::Configuration,
+            format!("mfa_serial of {profile} is a security key or passkey ({serial}), which STS takes no code from"),
+            "add an authenticator app as a second device and name that one: mfa_serial = arn:aws:iam::ACCOUNT:mfa/DEVICE"
+                .to_owned(),
+        ),
+        Refusal::NoDevice { profile } => (
+            Exit::Configuration,
+            format!("the user of {profile} has no MFA device"),
+            "AWS console, Security credentials, Assign MFA device, Authenticator app".to_owned(),
+        ),
+        Refusal::SeveralDevices { profile, serials } => (
+            Exit::Configuration,
+            format!("the user of {profile} has {} MFA devices: {}", serials.len(), serials.join(", ")),
+            format!(
+                "name one in the profile: mfa_serial = {}",
+                serials.first().map_or("arn:aws:iam::ACCOUNT:mfa/DEVICE", String::as_str)
+            ),
+        ),
+        Refusal::DevicesNotListed { profile, message } => (
+            Exit::Configuration,
+            format!("{profile} has no mfa_serial, and AWS does not list the user's devices: {message}"),
+            "name it in the profile: mfa_serial = arn:aws:iam::ACCOUNT:mfa/DEVICE".to_owned(),
+        ),
+
+        Refusal::Aws { action, code, message, problem } => {
+            let (what, hint) = aws(action, code, message, problem);
+            (Exit::Aws, what, hint)
+        }
+        Refusal::Network { action, endpoint, problem, detail, code_spent } => {
+            let what = match problem {
+                NetworkProblem::Unreachable => format!("cannot reach {endpoint} for {action}"),
+                NetworkProblem::Untrusted => format!("the certificate of {endpoint} is not trusted"),
+                NetworkProblem::TimedOut => format!("{endpoint} did not answer {action} in time"),
+                NetworkProblem::Throttled => format!("AWS throttles {action} at {endpoint}"),
+                NetworkProblem::ServerError => format!("AWS failed inside on {action} at {endpoint}"),
+                NetworkProblem::Unintelligible => format!("{endpoint} answered {action}, but not as AWS does"),
+            };
+            let hint = match problem {
+                NetworkProblem::Untrusted => {
+                    "name its CA: export AWS_CA_BUNDLE=FILE, then mfa-agent agent restart"
+                }
+                _ if *code_spent => "the code may be used up; take the next one",
+                NetworkProblem::Throttled | NetworkProblem::ServerError => "try again in a minute",
+                NetworkProblem::Unreachable | NetworkProblem::TimedOut | NetworkProblem::Unintelligible => "",
+            };
+            let what = if detail.is_empty() { what } else { format!("{what}: {detail}") };
+            (Exit::Network, what, hint.to_owned())
+        }
+
+        Refusal::Protocol { protocol, version } => (
+            Exit::Agent,
+            format!("the agent ({version}) speaks protocol {protocol}, this mfa-agent speaks {PROTOCOL}"),
+            "mfa-agent agent restart".to_owned(),
+        ),
+        Refusal::Malformed { problem } => (
+            Exit::Agent,
+            format!("the agent did not understand the request: {problem}"),
+            "mfa-agent agent restart".to_owned(),
+        ),
+        Refusal::Busy => (
+            Exit::Agent,
+            "the agent has more connections than it serves at once".to_owned(),
+            "try again".to_owned(),
+        ),
+        Refusal::WouldForget { sessions } => (
+            Exit::Failed,
+            format!(
+                "a restart would lose {}; handing sessions over is not built yet",
+                counted(*sessions, "MFA session")
+            ),
+            "mfa-agent agent stop && mfa-agent agent start".to_owned(),
+        ),
+        Refusal::Internal => (
+            Exit::Failed,
+            "the agent failed at this request; its sessions are unharmed".to_owned(),
+            "mfa-agent agent log".to_owned(),
+        ),
+    }
+}
+
+fn aws(action: &str, code: &str, message: &str, problem: &AwsProblem) -> (String, String) {
+    match problem {
+        AwsProblem::KeyInvalid(KeyOrigin { last_four, section, file }) => (
+            format!("AWS does not know the key …{last_four} in [{section}] of {file}, or it is inactive"),
+            configure(section),
+        ),
+        AwsProblem::SecretWrong(KeyOrigin { last_four, section, file }) => (
+            format!("aws_secret_access_key in [{section}] of {file} does not belong to the key …{last_four}"),
+            configure(section),
+        ),
+        AwsProblem::SerialNotYours { serial } => (
+            format!("{serial} is not an MFA device of this user"),
+            "AWS console, Security credentials, Multi-factor authentication names the right mfa_serial".to_owned(),
+        ),
+        AwsProblem::ClockSkew { seconds } => {
+            let span = span::of(u32::try_from(seconds.unsigned_abs()).unwrap_or(u32::MAX));
+            let side = if *seconds > 0 { "behind" } else { "ahead of" };
+            (format!("your clock is {span} {side} AWS"), "sudo timedatectl set-ntp true".to_owned())
+        }
+        AwsProblem::RoleDenied { role_arn, profile } => (
+            format!("{profile} may not assume {role_arn}: {message}"),
+            "the role's trust policy must name the user, and the user's policy must allow sts:AssumeRole on it"
+                .to_owned(),
+        ),
+        AwsProblem::RoleTooLong { role_arn, seconds } => (
+            format!("{role_arn} gives no session of {}", span::of(*seconds)),
+            "lower duration_seconds in the profile, or raise the role's maximum".to_owned(),
+        ),
+        AwsProblem::RegionDisabled => (
+            format!("STS is not switched on in this region for this account: {message}"),
+            "set another region in the profile, or switch this one on in the AWS console".to_owned(),
+        ),
+        AwsProblem::Other => (format!("AWS refused {action}: {code}: {message}"), String::new()),
+    }
+}
+
+/// `1 session`, `2 sessions`.
+pub fn counted(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+fn configure(section: &str) -> String {
+    format!("aws configure --profile {}", word(section))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! Gets past `needs_mfa`: finds whom to ask, asks, tries the code.
+
+use std::time::{Duration, Instant};
+
+use protocol::{Ask, CODE_DIGITS, Question, Refusal, Reply, Request, Secret};
+
+use crate::agent::{Agent, Connection, unexpected};
+use crate::args::Code;
+use crate::environment::writes_unicode;
+use crate::failure::{Exit, Failure};
+use crate::message;
+use crate::platform::{self, Interrupt, Terminal};
+use crate::prompt::{Entry, Note, Prompt};
+
+/// How many wrong codes a person may type.
+const TRIES: u32 = 3;
+
+/// Whoever knows the code: the command line, the person, or nobody.
+pub struct Asker<'a> {
+    agent: &'a Agent,
+    /// A code that was given, until it is used.
+    given: Option<Secret>,
+    terminal: Option<Terminal>,
+    waits: bool,
+    duration: Option<u32>,
+}
+
+impl<'a> Asker<'a> {
+    /// Takes the code that was given, if one was, and else looks for a terminal.
+    pub fn new(agent: &'a Agent, code: &Code, no_prompt: bool) -> Result<Self, Failure> {
+        let given = code.code.as_ref().map(given).transpose()?;
+        let terminal = if no_prompt { None } else { Terminal::open() };
+        Ok(Self { agent, given, terminal, waits: !no_prompt, duration: code.duration })
+    }
+
+    /// Puts the request to the agent until it is answered. Where a code was needed and taken, the reply is that
+    /// of the login.
+    pub fn get(
+        &mut self,
+        profile: Option<&str>,
+        mut request: impl FnMut(Ask, Round) -> Request,
+    ) -> Result<Reply, Failure> {
+        let mut round = Round::First;
+        loop {
+            let answer = self.agent.ask(request(self.ask(), round), self.interrupt())?;
+            let question = match answer.reply {
+                Reply::Refused(Refusal::NeedsMfa(question)) => question,
+                Reply::Refused(refusal) => return Err(message::refused(&refusal)),
+                reply => return Ok(reply),
+            };
+            let answered = if let Some(code) = self.given.take() {
+                match self.login(profile, code)? {
+                    Ok(session) => Some(session),
+                    // Another client may have opened the session with the same code.
+                    Err(used @ Refusal::UsedCode { .. }) => {
+                        match self.agent.ask(request(Ask::Never, Round::Withdrawn), self.interrupt())?.reply {
+                            Reply::Refused(_) => return Err(message::refused(&used)),
+                            reply => return Ok(reply),
+                        }
+                    }
+                    Err(refusal) => return Err(message::refused(&refusal)),
+                }
+            } else if self.terminal.is_some() {
+                self.ask_person(profile, &question, &answer.connection)?
+            } else {
+                return Err(message::refused(&Refusal::NeedsMfa(question)));
+            };
+            if let Some(session) = answered {
+                return Ok(session);
+            }
+            round = Round::Withdrawn;
+        }
+    }
+
+    /// The code that was given was not needed.
+    pub fn has_unused_code(&self) -> bool {
+        self.given.is_some()
+    }
+
+    fn ask(&self) -> Ask {
+        match (&self.given, &self.terminal) {
+            // Who has the code waits for nobody who is still being asked for it.
+            (Some(_), _) => Ask::Never,
+            (None, Some(_)) => Ask::Person,
+            _ if self.waits => Ask::Wait,
+            _ => Ask::Never,
+        }
+    }
+
+    fn interrupt(&self) -> Interrupt<'_> {
+        self.terminal.as_ref().and_then(Terminal::interrupt)
+    }
+
+    /// Asks until a code is taken. `None`: the question was withdrawn, the session came from elsewhere.
+    fn ask_person(
+        &mut self,
+        profile: Option<&str>,
+        question: &Question,
+        claim: &Connection,
+    ) -> Result<Option<Reply>, Failure> {
+        let Some(terminal) = &mut self.terminal else { return Ok(None) };
+        let mut prompt = Prompt::new(terminal, question, writes_unicode());
+        let mut note = Note::None;
+        let mut tries_left = TRIES;
+        loop {
+            let code = match prompt.ask(note, claim.descriptor())? {
+                Entry::Code(code) => code,
+                Entry::Withdrawn => return Ok(None),
+            };
+            let reply = login(self.agent, profile, code, self.duration, prompt.interrupt())?;
+            let Err(refusal) = reply else { return Ok(reply.ok()) };
+            match &refusal {
+                Refusal::WrongCode { .. } if tries_left > 1 => {
+                    tries_left -= 1;
+                    note = Note::Wrong { tries_left };
+                }
+                Refusal::UsedCode { wait_seconds, .. } => {
+                    note = Note::Used { next_at: Instant::now() + Duration::from_secs(*wait_seconds) };
+                }
+                _ => return Err(message::refused(&refusal)),
+            }
+        }
+    }
+
+    fn login(&self, profile: Option<&str>, code: Secret) -> Result<Result<Reply, Refusal>, Failure> {
+        login(self.agent, profile, code, self.duration, self.interrupt())
+    }
+}
+
+/// Which time a request is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    /// The first.
+    First,
+    /// Again, since the session came from elsewhere while we asked.
+    Withdrawn,
+}
+
+fn login(
+    agent: &Agent,
+    profile: Option<&str>,
+    code: Secret,
+    duration: Option<u32>,
+    interrupt: Interrupt<'_>,
+) -> Result<Result<Reply, Refusal>, Failure> {
+    let request = Request::Login { profile: profile.map(str::to_owned), code, duration };
+    match agent.ask(request, interrupt)?.reply {
+        Reply::Refused(refusal) => Ok(Err(refusal)),
+        reply @ Reply::Session(_) => Ok(Ok(reply)),
+        _ => Err(unexpected()),
+    }
+}
+
+/// The code of `--code`, which is checked before anything is sent.
+fn given(code: &Secret) -> Result<Secret, Failure> {
+    let code = if code.expose() == "-" {
+        let line = platform::stdin_line(64).map_err(|error| {
+            Failure::new(Exit::Usage, format!("cannot read the MFA code from stdin: {error}"))
+        })?;
+        Secret::new(String::from_utf8_lossy(line.trim_ascii()).into_owned())
+    } else {
+        code.clone()
+    };
+    let digits = code.expose().bytes().all(|byte| byte.is_ascii_digit());
+    if code.expose().len() == CODE_DIGITS && digits {
+        Ok(code)
+    } else {
+        Err(message::refused(&Refusal::MalformedCode))
+    }
+}

@@ -1,0 +1,175 @@
+//! Linux, macOS and the BSDs: standard streams, processes, files.
+
+mod channel;
+mod terminal;
+
+pub use channel::{Descriptor, Interrupt, descriptor, receive, send, wait_readable};
+pub use terminal::{Event, Terminal};
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::io::Errno;
+use rustix::{process, stdio, system, termios};
+
+/// Sees to it that the descriptors 0 to 2 are taken: a socket that landed there would be written to as if it
+/// were stdout. What was closed stays unwritable, so that a lost output is still an error.
+pub fn guard_standard_streams() {
+    let [stdin, stdout, stderr] = [stdio::stdin(), stdio::stdout(), stdio::stderr()];
+    let mut streams = [&stdin, &stdout, &stderr].map(|stream| PollFd::new(stream, PollFlags::empty()));
+    if poll(&mut streams, Some(&rustix::event::Timespec::default())) == Ok(0) {
+        return;
+    }
+    for stream in &streams {
+        if stream.revents().contains(PollFlags::NVAL) {
+            // The lowest free number is this one. It stays open to the end.
+            if let Ok(null) = open("/dev/null", OFlags::RDONLY, Mode::empty()) {
+                let _ = null.into_raw_fd();
+            }
+        }
+    }
+}
+
+/// The effective uid.
+pub fn user() -> u32 {
+    process::geteuid().as_raw()
+}
+
+/// This host's name.
+pub fn host() -> String {
+    system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The name of the program that started us, where the system says it cheaply.
+pub fn parent_program() -> Option<Vec<u8>> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let comm = format!("/proc/{}/comm", process::getppid()?);
+    let file = open(comm, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    // The kernel cuts it to 15 bytes.
+    let mut name = [0; 32];
+    let length = rustix::io::read(&file, &mut name).ok()?;
+    Some(name[..length].strip_suffix(b"\n").unwrap_or(&name[..length]).to_vec())
+}
+
+/// Somebody looks at stdout.
+pub fn stdout_is_terminal() -> bool {
+    termios::isatty(stdio::stdout())
+}
+
+/// Writes all of it to stdout, in one call where the system lets us.
+pub fn write_stdout(bytes: &[u8]) -> io::Result<()> {
+    write_all(stdio::stdout(), bytes)
+}
+
+/// Writes to stderr; where that fails there is nobody left to tell.
+pub fn write_stderr(bytes: &[u8]) {
+    let _ = write_all(stdio::stderr(), bytes);
+}
+
+fn write_all(stream: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(stream, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            // Somebody made a shared descriptor non-blocking.
+            Err(Errno::AGAIN) => {
+                poll(&mut [PollFd::new(&stream, PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// One line of stdin without its end, at most `limit` bytes; nothing of what follows is taken.
+pub fn stdin_line(limit: usize) -> io::Result<zeroize::Zeroizing<Vec<u8>>> {
+    let mut line = zeroize::Zeroizing::new(Vec::with_capacity(limit));
+    let mut byte = [0];
+    while line.len() < limit {
+        match rustix::io::read(stdio::stdin(), &mut byte) {
+            Ok(0) => break,
+            Ok(_) if byte[0] == b'\n' => break,
+            Ok(_) => line.push(byte[0]),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    Ok(line)
+}
+
+/// Whether there is a socket, something else, or nothing.
+pub fn is_socket(path: &Path) -> Option<bool> {
+    path.symlink_metadata().ok().map(|metadata| metadata.file_type().is_socket())
+}
+
+/// Whether there is something of that name.
+pub fn exists(path: &Path) -> bool {
+    rustix::fs::lstat(path).is_ok()
+}
+
+/// Makes the folder for this user alone, and its parents where they are missing. One that is there already
+/// stays as it is.
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Waits for the lock file and holds it until the value is dropped.
+pub fn lock(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)?;
+    loop {
+        match flock(&file, FlockOperation::LockExclusive) {
+            Err(Errno::INTR) => {}
+            other => return other.map(|()| file).map_err(io::Error::from),
+        }
+    }
+}
+
+/// Starts the agent and reads the one line that it reports with. An empty line: it ended without a word.
+pub fn start_agent(program: &Path, limit: Duration) -> io::Result<Vec<u8>> {
+    let mut child = Command::new(program)
+        .arg("--report")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let Some(report) = child.stdout.take() else { return Ok(Vec::new()) };
+    let deadline = Instant::now() + limit;
+    let mut line = Vec::new();
+    let mut piece = [0; 1024];
+    while !line.ends_with(b"\n") && line.len() < protocol::frame::MAX_LINE {
+        wait_readable(report.as_fd(), None, deadline)?;
+        match rustix::io::read(&report, &mut piece) {
+            Ok(0) => break,
+            Ok(length) => line.extend_from_slice(&piece[..length]),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(line)
+}
+
+/// Becomes the agent. Returns only where that fails.
+pub fn become_agent(program: &Path, arguments: &[OsString]) -> io::Error {
+    Command::new(program).args(arguments).exec()
+}

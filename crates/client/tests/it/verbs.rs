@@ -1,0 +1,128 @@
+//! The other verbs: what they ask, what they say, how they end.
+
+use crate::stub::{NEEDS_MFA, SESSION, Stub, end, ended};
+
+const STATUS: &str = r#"{"status":{"version":"0.1.0","protocol":1,"pid":42,"uptime":61,"socket":"/s","environment":{},"config_files":["/c"],"sessions":[{"kind":"mfa","profiles":["dev"],"serial":"GAHT1","expiration":"2026-11-05T18:20:07Z","expires_at":1793902807,"seconds_left":39720,"duration":43200,"reused":true}]}}"#;
+
+/// What a client says to this reply, and what it asked.
+fn answered(stub: &Stub, arguments: &str, reply: &str) -> (String, (i32, String, String)) {
+    let child = stub.client(arguments).spawn().unwrap();
+    let call = stub.call().reply(reply);
+    (call.line.clone(), end(child))
+}
+
+#[test]
+fn login_says_until_when_and_prints_nothing() {
+    let stub = Stub::new();
+    let (asked, (status, stdout, stderr)) = answered(&stub, "login dev", SESSION);
+    assert!(asked.contains(r#"{"session":{"profile":"dev","ask":"wait","force":false}}"#), "{asked}");
+    assert_eq!(
+        (status, stdout.as_str(), stderr.as_str()),
+        (0, "", "dev: valid for 11h 02m (until 18:20 UTC)\n")
+    );
+    let held = SESSION.replace("\"reused\":false", "\"reused\":true");
+    let (_, (_, _, stderr)) = answered(&stub, "login dev --code 123456", &held);
+    assert_eq!(stderr, "dev: valid for 11h 02m (until 18:20 UTC); the code was not needed\n");
+}
+
+#[test]
+fn login_of_several_tells_of_each_and_ends_with_the_worst() {
+    let stub = Stub::new();
+    let child = stub.client("login a b c --force").spawn().unwrap();
+    drop(stub.expect(r#""profile":"a","ask":"wait","force":true"#).reply(r#"{"refused":"no_home"}"#));
+    drop(stub.expect(r#""profile":"b""#).reply(SESSION));
+    drop(stub.expect(r#""profile":"c""#).reply(NEEDS_MFA));
+    let (status, stdout, stderr) = end(child);
+    assert_eq!((status, stdout.as_str()), (5, ""));
+    let lines: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("hint: ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "mfa-agent: the agent was started without HOME and knows no AWS config files",
+            "b: valid for 11h 02m (until 18:20 UTC)",
+            "mfa-agent: dev needs an MFA code, and nobody can be asked",
+        ]
+    );
+}
+
+#[test]
+fn logout_forgets_and_starts_nothing() {
+    let stub = Stub::new();
+    let (asked, (status, _, stderr)) = answered(&stub, "logout a b", r#"{"logged_out":{"sessions":2}}"#);
+    assert!(asked.contains(r#"{"logout":{"profiles":["a","b"],"all":false}}"#), "{asked}");
+    assert_eq!((status, stderr.as_str()), (0, "2 sessions forgotten\n"));
+    let (asked, (_, _, stderr)) = answered(&stub, "logout --all", r#"{"logged_out":{"sessions":0}}"#);
+    assert!(asked.contains(r#"{"profiles":[],"all":true}"#), "{asked}");
+    assert_eq!(stderr, "nothing to forget\n");
+    std::fs::remove_file(stub.socket()).unwrap();
+    let none = ended(&stub.client("logout").output().unwrap());
+    assert_eq!(none, (0, String::new(), "nothing to forget: no agent is running\n".to_owned()));
+}
+
+#[test]
+fn status_is_a_table_or_json() {
+    let stub = Stub::new();
+    let (_, (status, stdout, stderr)) = answered(&stub, "status", STATUS);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    assert!(stdout.starts_with("PROFILES  ACCOUNT  KIND  LEFT                 UNTIL\ndev       -        mfa   11h 02m  ██████████  18:20 UTC\n"), "{stdout}");
+    let (_, (_, stdout, _)) = answered(&stub, "status --json", STATUS);
+    assert!(stdout.starts_with("{\n  \"version\": \"0.1.0\",\n  \"protocol\": 1,\n"), "{stdout}");
+    let (_, (status, stdout, stderr)) = answered(&stub, "status prod", STATUS);
+    assert_eq!((status, stdout.as_str()), (3, ""));
+    assert_eq!(stderr, "mfa-agent: no session is held for prod\nhint: mfa-agent login prod\n");
+    let (_, (_, stdout, _)) = answered(&stub, "status --color always", STATUS);
+    assert!(stdout.contains("\x1b[32m"), "{stdout}");
+    std::fs::remove_file(stub.socket()).unwrap();
+    let (status, _, stderr) = ended(&stub.client("status").output().unwrap());
+    assert_eq!(status, 6);
+    assert!(stderr.starts_with("mfa-agent: no agent is running\nhint: "), "{stderr}");
+}
+
+#[test]
+fn profiles_tell_what_works_and_why_not() {
+    let stub = Stub::new();
+    let reply = r#"{"profiles":[{"name":"dev","region":"eu-central-1"},{"name":"admin","role_arn":"r","source_profile":"dev","problem":{"no_device":{"profile":"dev"}}}]}"#;
+    let (_, (status, stdout, _)) = answered(&stub, "profiles", reply);
+    assert_eq!(status, 0);
+    assert_eq!(
+        stdout,
+        "PROFILE  KIND  REGION        SOURCE  WORKS\n\
+         dev      user  eu-central-1  -       ✓\n\
+         admin    role  -             dev     no MFA device\n"
+    );
+}
+
+#[test]
+fn the_agent_is_looked_at_and_ended() {
+    let stub = Stub::new();
+    let (_, (status, _, stderr)) = answered(&stub, "agent start", STATUS);
+    assert_eq!((status, stderr.as_str()), (0, "the agent runs already (pid 42)\n"));
+    let (asked, (status, _, stderr)) =
+        answered(&stub, "agent stop", r#"{"stopping":{"sessions":1,"pid":42}}"#);
+    assert!(asked.contains(r#"{"stop":{"only_if_empty":false}}"#), "{asked}");
+    assert_eq!((status, stderr.as_str()), (0, "the agent ends (pid 42), 1 session forgotten\n"));
+    let (asked, (status, _, stderr)) =
+        answered(&stub, "agent restart", r#"{"refused":{"would_forget":{"sessions":1}}}"#);
+    assert!(asked.contains(r#"{"stop":{"only_if_empty":true}}"#), "{asked}");
+    assert_eq!(status, 1);
+    assert!(stderr.contains("hint: mfa-agent agent stop && mfa-agent agent start"), "{stderr}");
+    let log = r#"{"log":[{"at":1793902807,"pid":7,"program":"zsh\u001b","event":"credentials of dev: given"},{"at":1793902808,"event":"dev expired"}]}"#;
+    let (_, (_, stdout, _)) = answered(&stub, "agent log", log);
+    assert_eq!(stdout, "18:20:07 UTC zsh\\u{1b}[7]: credentials of dev: given\n18:20:08 UTC dev expired\n");
+    std::fs::remove_file(stub.socket()).unwrap();
+    let none = ended(&stub.client("agent stop").output().unwrap());
+    assert_eq!(none, (0, String::new(), "no agent is running\n".to_owned()));
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let stub = Stub::new();
+    let (status, stdout, _) = ended(&stub.client("--version").output().unwrap());
+    assert_eq!((status, stdout.as_str()), (0, "mfa-agent 0.1.0\n"));
+    let (status, stdout, _) = ended(&stub.client("env --help").output().unwrap());
+    assert_eq!(status, 0);
+    assert!(stdout.contains("Examples:\n  eval \"$(mfa-agent env dev)\"\n"), "{stdout}");
+    let (status, stdout, stderr) = ended(&stub.client("bogus").output().unwrap());
+    assert_eq!((status, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("unrecognized subcommand"), "{stderr}");
+}
