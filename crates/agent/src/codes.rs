@@ -28,8 +28,8 @@ impl Codes {
     pub fn send(&mut self, serial: &str, code: &Secret, now: Now, skew: i64) -> Result<(), u64> {
         self.0.retain(|sent| sent.until.left(now) > 0);
         if self.0.iter().any(|sent| sent.serial == serial && sent.code == *code) {
-            let aws_time = now.wall.saturating_add_signed(skew);
-            return Err(STEP_SECONDS - aws_time % STEP_SECONDS);
+            let server_time = now.wall.saturating_add_signed(skew);
+            return Err(STEP_SECONDS - server_time % STEP_SECONDS);
         }
         let until = Deadline::after(now, REMEMBERED_SECONDS);
         self.0.push(Sent { serial: serial.to_owned(), code: code.clone(), until });

@@ -36,7 +36,7 @@ pub struct Environment {
 }
 
 /// Every variable that is honoured; `status` shows those that are set.
-const VARIABLES: [&str; 14] = [
+const VARIABLES: [&str; 18] = [
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_ENDPOINT_URL",
@@ -49,8 +49,13 @@ const VARIABLES: [&str; 14] = [
     "http_proxy",
     "HTTPS_PROXY",
     "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
     "NO_PROXY",
     "no_proxy",
+    // Honoured by the TLS library where no AWS_CA_BUNDLE is set.
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
 ];
 
 impl Environment {

@@ -13,6 +13,6 @@ pub use linux::{boot_seconds, close_inherited, for_own_uid, harden, program_of};
 pub use other_unix::{boot_seconds, close_inherited, for_own_uid, harden, program_of};
 #[cfg(unix)]
 pub use unix::{
-    create_private_folder, detach, host, is_socket, let_go_of_stdout, open_lock, own_uid, raise_file_limit,
-    same_file, termination,
+    create_private_folder, detach, host, is_socket, let_go_of_stdout, make_private_files, open_lock, own_uid,
+    raise_file_limit, same_file, termination,
 };

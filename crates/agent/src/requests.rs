@@ -1,5 +1,7 @@
 //! From a request to its reply: one `match`, each arm one call.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use protocol::{Envelope, PROTOCOL, Refusal, Reply, Request, Status, frame};
@@ -7,6 +9,7 @@ use serde::Deserialize;
 
 use crate::clock::Now;
 use crate::journal::Peer;
+use crate::platform;
 use crate::profile;
 use crate::sessions::{Claim, Opened, Sessions};
 
@@ -36,11 +39,34 @@ impl From<Refusal> for Outcome {
     }
 }
 
+/// The name of the socket that we made.
+#[derive(Debug)]
+pub struct OwnSocket {
+    path: PathBuf,
+    file: Option<(u64, u64)>,
+}
+
+impl OwnSocket {
+    /// The socket that was just made at a path.
+    pub fn made(path: &Path) -> Self {
+        Self { path: path.to_owned(), file: platform::same_file(path) }
+    }
+
+    /// Takes the name away: nobody finds this agent any more. Another agent's socket may be there by now, if
+    /// somebody took ours away; that one stays.
+    pub fn withdraw(&self) {
+        if self.file.is_some() && platform::same_file(&self.path) == self.file {
+            // Gone already is as good.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// What this agent is.
 #[derive(Debug)]
 pub struct Identity {
-    /// The path of its socket.
-    pub socket: String,
+    /// Its socket.
+    pub socket: OwnSocket,
     /// When it started.
     pub started: Instant,
 }
@@ -124,6 +150,9 @@ async fn dispatch(sessions: &Sessions, identity: &Identity, request: Request) ->
             if only_if_empty && held > 0 {
                 Err(Refusal::WouldForget { sessions: held })
             } else {
+                // Before it is told: who is told can rely on it.
+                identity.socket.withdraw();
+                sessions.wipe();
                 let reply = Reply::Stopping { sessions: held, pid: std::process::id() };
                 return Outcome { stop: true, ..reply.into() };
             }
@@ -139,7 +168,7 @@ fn status(sessions: &Sessions, identity: &Identity) -> Status {
         protocol: PROTOCOL,
         pid: std::process::id(),
         uptime: identity.started.elapsed().as_secs(),
-        socket: identity.socket.clone(),
+        socket: identity.socket.path.display().to_string(),
         environment: environment.shown().clone(),
         config_files: [environment.config_file(), environment.credentials_file()]
             .into_iter()

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::environment::Environment;
 use crate::lease::Leases;
 use crate::platform;
-use crate::requests::{self, Identity};
+use crate::requests::{self, Identity, OwnSocket};
 use crate::server;
 use crate::sessions::Sessions;
 
@@ -90,6 +90,7 @@ fn run(report: bool) -> Result<(), Failure> {
     if report {
         platform::detach();
     }
+    platform::make_private_files();
     prepare_folder(address.folder())?;
     let lock = lock(&address.socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -192,15 +193,13 @@ fn listen(path: &Path) -> Result<Listener, Failure> {
 }
 
 async fn serve(listener: Listener, address: &Address, environment: Environment) {
-    let socket = platform::same_file(&address.socket);
     let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let start = u64::try_from(start & u128::from(u64::MAX)).unwrap_or_default();
     let sessions = Arc::new(Sessions::new(environment, Leases::new(address.leases(), start).ok()));
-    let identity =
-        Arc::new(Identity { socket: address.socket.display().to_string(), started: Instant::now() });
+    let identity = Arc::new(Identity { socket: OwnSocket::made(&address.socket), started: Instant::now() });
     let stop = Arc::new(Notify::new());
     let handle = {
-        let sessions = sessions.clone();
+        let (sessions, identity) = (sessions.clone(), identity.clone());
         move |peer, request| {
             let (sessions, identity) = (sessions.clone(), identity.clone());
             async move { requests::answer(&sessions, &identity, &peer, request).await }
@@ -211,11 +210,8 @@ async fn serve(listener: Listener, address: &Address, environment: Environment) 
         () = stop.notified() => {}
         () = platform::termination() => {}
     }
+    identity.socket.withdraw();
     sessions.wipe();
-    // Another agent's socket may be there by now, if somebody took ours away.
-    if socket.is_some() && platform::same_file(&address.socket) == socket {
-        let _ = fs::remove_file(&address.socket);
-    }
 }
 
 /// How many connections are served at once: what the file limit allows, less what the agent needs itself.

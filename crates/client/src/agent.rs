@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use interprocess::ConnectWaitMode;
 use interprocess::local_socket::traits::StreamCommon;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName};
-use protocol::address::{self, Address, Surroundings};
+use protocol::address::{self, Address, AddressError, Surroundings};
 use protocol::frame::{self, MAX_LINE};
 use protocol::{Ask, Envelope, PROTOCOL, Reply, Request, StartReport};
 use zeroize::Zeroizing;
@@ -60,8 +60,7 @@ impl Agent {
             runtime_dir: environment.runtime_dir.as_deref(),
             home: environment.home.as_deref(),
         };
-        let address = address::resolve(&surroundings, platform::host)
-            .map_err(|error| Failure::new(Exit::Agent, error.to_string()))?;
+        let address = address::resolve(&surroundings, platform::host).map_err(|error| unusable(&error))?;
         // `resolve` has looked at a folder below XDG_RUNTIME_DIR. What `MFA_AGENT_SOCK` names may lie
         // anywhere; there the listener's uid alone counts.
         let folder_checked = address.overridden
@@ -78,6 +77,15 @@ impl Agent {
     pub fn ask(&self, request: Request, interrupt: Interrupt<'_>) -> Result<Answer, Failure> {
         let connection = match self.connect()? {
             Some(connection) => connection,
+            // It may lead to another host, so nothing is started in its place unasked.
+            None if self.address.overridden => {
+                let socket = self.address.socket.display();
+                return Err(Failure::new(
+                    Exit::Agent,
+                    format!("no agent at {socket}, which MFA_AGENT_SOCK names"),
+                )
+                .hint("unset MFA_AGENT_SOCK to use this host's agent, or mfa-agent agent start"));
+            }
             None => self.start()?.connection,
         };
         connection.exchange(request, interrupt)
@@ -144,7 +152,8 @@ impl Agent {
             Some(owner) => Err(Failure::new(
                 Exit::Agent,
                 format!("the agent at {} is run by uid {owner}, not by uid {}", socket.display(), self.user),
-            )),
+            )
+            .hint("point MFA_AGENT_SOCK or XDG_RUNTIME_DIR to an agent of your own, or unset them")),
             None => Err(Failure::new(
                 Exit::Agent,
                 format!("the system does not say who runs the agent at {}", socket.display()),
@@ -155,13 +164,6 @@ impl Agent {
     /// Starts the agent where none runs yet.
     pub fn start(&self) -> Result<Started, Failure> {
         let socket = &self.address.socket;
-        if self.address.overridden {
-            return match self.connect()? {
-                Some(connection) => Ok(Started { connection, pid: None }),
-                None => Err(Failure::new(Exit::Agent, format!("no agent at {}", socket.display()))
-                    .hint("unset MFA_AGENT_SOCK, and the agent of this host is used")),
-            };
-        }
         let folder = self.address.folder();
         let cannot = |path: &Path, error: &Error| {
             Failure::new(Exit::Agent, format!("cannot prepare {}: {error}", path.display()))
@@ -209,9 +211,14 @@ impl Agent {
     }
 
     fn check_folder(&self) -> Result<bool, Failure> {
-        address::check_folder(self.address.folder(), self.user)
-            .map_err(|error| Failure::new(Exit::Agent, error.to_string()))
+        address::check_folder(self.address.folder(), self.user).map_err(|error| unusable(&error))
     }
+}
+
+fn unusable(error: &AddressError) -> Failure {
+    Failure::new(Exit::Agent, error.to_string()).hint(
+        "it must be a real folder of your own with mode 0700: move it away, or set XDG_RUNTIME_DIR to one",
+    )
 }
 
 /// Starts the agent's program: its pid once it listens, `None` where another one runs already.

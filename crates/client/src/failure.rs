@@ -31,7 +31,7 @@ pub struct Failure {
     pub exit: Exit,
     /// What failed, with which thing; empty where the person knows already.
     pub what: String,
-    /// The command that mends it, or what else to do.
+    /// The command that mends it, or what else to do; else what goes with the exit status.
     pub hint: Option<String>,
 }
 
@@ -39,6 +39,21 @@ impl Failure {
     /// A failure without a hint.
     pub fn new(exit: Exit, what: impl Into<String>) -> Self {
         Self { exit, what: what.into(), hint: None }
+    }
+
+    /// What to do about it.
+    pub fn what_to_do(&self) -> Option<&str> {
+        let general = match self.exit {
+            Exit::Done | Exit::Cancelled => return None,
+            _ if self.what.is_empty() => return None,
+            Exit::Usage => "mfa-agent --help",
+            Exit::NeedsCode => "mfa-agent login",
+            Exit::Agent => "mfa-agent agent status",
+            Exit::Aws | Exit::Configuration | Exit::Network => "mfa-agent agent log",
+            // A full disk, a closed pipe: whoever reads this knows better.
+            Exit::Failed => return self.hint.as_deref(),
+        };
+        Some(self.hint.as_deref().unwrap_or(general))
     }
 
     /// The same with a hint.

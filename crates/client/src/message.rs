@@ -9,7 +9,7 @@ use crate::span;
 /// The refusal as a failure of this command.
 pub fn refused(refusal: &Refusal) -> Failure {
     let (exit, what, hint) = words(refusal);
-    Failure { exit, what, hint: Some(hint).filter(|hint| !hint.is_empty()) }
+    Failure { exit, what, hint: Some(hint) }
 }
 
 /// A few words on why a profile cannot work, for a table.
@@ -32,7 +32,6 @@ pub fn short(refusal: &Refusal) -> String {
 }
 
 fn words(refusal: &Refusal) -> (Exit, String, String) {
-    let none = String::new;
     match refusal {
         Refusal::NeedsMfa(question) => (
             Exit::NeedsCode,
@@ -43,7 +42,11 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             },
             format!("mfa-agent login {}", word(&question.profile)),
         ),
-        Refusal::MalformedCode => (Exit::Usage, "an MFA code is six digits".to_owned(), none()),
+        Refusal::MalformedCode => (
+            Exit::Usage,
+            "an MFA code is six digits".to_owned(),
+            "type the six digits that the MFA device shows now".to_owned(),
+        ),
         Refusal::WrongCode { serial } => (
             Exit::Aws,
             format!("AWS did not accept the code of {serial}"),
@@ -82,7 +85,10 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
                 Some(line) => format!("{file}:{line}: {problem}"),
                 None => format!("{file}: {problem}"),
             },
-            none(),
+            match line {
+                Some(line) => format!("mend it: vi +{line} {}", word(file)),
+                None => format!("see who may read it: ls -l {}", word(file)),
+            },
         ),
         Refusal::NoHome => (
             Exit::Configuration,
@@ -172,7 +178,9 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
                 }
                 _ if *code_spent => "the code may be used up; take the next one",
                 NetworkProblem::Throttled | NetworkProblem::ServerError => "try again in a minute",
-                NetworkProblem::Unreachable | NetworkProblem::TimedOut | NetworkProblem::Unintelligible => "",
+                NetworkProblem::Unreachable | NetworkProblem::TimedOut | NetworkProblem::Unintelligible => {
+                    "mfa-agent status shows the endpoint and the proxy that the agent runs with"
+                }
             };
             let what = if detail.is_empty() { what } else { format!("{what}: {detail}") };
             (Exit::Network, what, hint.to_owned())
@@ -187,11 +195,6 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             Exit::Agent,
             format!("the agent did not understand the request: {problem}"),
             "mfa-agent agent restart".to_owned(),
-        ),
-        Refusal::Busy => (
-            Exit::Agent,
-            "the agent has more connections than it serves at once".to_owned(),
-            "try again".to_owned(),
         ),
         Refusal::WouldForget { sessions } => (
             Exit::Failed,
@@ -241,7 +244,10 @@ fn aws(action: &str, code: &str, message: &str, problem: &AwsProblem) -> (String
             format!("STS is not switched on in this region for this account: {message}"),
             "set another region in the profile, or switch this one on in the AWS console".to_owned(),
         ),
-        AwsProblem::Other => (format!("AWS refused {action}: {code}: {message}"), String::new()),
+        AwsProblem::Other => (
+            format!("AWS refused {action}: {code}: {message}"),
+            "see whether the key works at all: aws sts get-caller-identity --profile PROFILE".to_owned(),
+        ),
     }
 }
 

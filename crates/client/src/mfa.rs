@@ -53,7 +53,7 @@ impl<'a> Asker<'a> {
                     Ok(session) => Some(session),
                     // Another client may have opened the session with the same code.
                     Err(used @ Refusal::UsedCode { .. }) => {
-                        match self.agent.ask(request(Ask::Never, Round::Withdrawn), self.interrupt())?.reply {
+                        match self.agent.ask(request(Ask::Never, round), self.interrupt())?.reply {
                             Reply::Refused(_) => return Err(message::refused(&used)),
                             reply => return Ok(reply),
                         }

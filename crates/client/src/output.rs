@@ -22,7 +22,7 @@ pub fn failure(failure: &Failure) {
     if !failure.what.is_empty() {
         words(&format!("mfa-agent: {}", failure.what));
     }
-    if let Some(hint) = &failure.hint {
+    if let Some(hint) = failure.what_to_do() {
         words(&format!("hint: {hint}"));
     }
 }

@@ -171,8 +171,6 @@ pub enum Refusal {
         /// Why, without the bytes.
         problem: String,
     },
-    /// The agent has more connections than it serves at once.
-    Busy,
     /// The agent would lose sessions by it.
     WouldForget {
         /// How many.

@@ -56,11 +56,15 @@ pub fn is_socket(metadata: &Metadata) -> bool {
     metadata.file_type().is_socket()
 }
 
-/// Leaves the terminal and the folder it was started in; files that it makes are for this uid alone.
+/// Leaves the terminal and the folder that it was started in.
 pub fn detach() {
     // Fails for the leader of a process group, which has left already.
     let _ = rustix::process::setsid();
     let _ = rustix::process::chdir("/");
+}
+
+/// Makes files that are for this uid alone from here on.
+pub fn make_private_files() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 

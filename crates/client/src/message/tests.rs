@@ -46,7 +46,10 @@ fn codes() {
         reads(&Refusal::NeedsMfa(question(true))),
         "3: the session of dev has expired, and nobody can be asked for a code | mfa-agent login dev"
     );
-    assert_eq!(reads(&Refusal::MalformedCode), "2: an MFA code is six digits");
+    assert_eq!(
+        reads(&Refusal::MalformedCode),
+        "2: an MFA code is six digits | type the six digits that the MFA device shows now"
+    );
     assert_eq!(
         reads(&Refusal::WrongCode { serial: serial() }),
         "4: AWS did not accept the code of arn:aws:iam::111122223333:mfa/alice | take the code that this very device shows now"
@@ -93,11 +96,11 @@ fn profiles_and_files() {
             line: Some(7),
             problem: text("a setting before any section")
         }),
-        "5: /home/a/.aws/credentials:7: a setting before any section"
+        "5: /home/a/.aws/credentials:7: a setting before any section | mend it: vi +7 /home/a/.aws/credentials"
     );
     assert_eq!(
         reads(&Refusal::Unparseable { file: file(), line: None, problem: text("permission denied") }),
-        "5: /home/a/.aws/credentials: permission denied"
+        "5: /home/a/.aws/credentials: permission denied | see who may read it: ls -l /home/a/.aws/credentials"
     );
     assert_eq!(
         reads(&Refusal::NoHome),
@@ -203,14 +206,17 @@ fn what_aws_says() {
         reads(&aws_refused(AwsProblem::RegionDisabled)),
         "4: STS is not switched on in this region for this account: No. | set another region in the profile, or switch this one on in the AWS console"
     );
-    assert_eq!(reads(&aws_refused(AwsProblem::Other)), "4: AWS refused sts:AssumeRole: AccessDenied: No.");
+    assert_eq!(
+        reads(&aws_refused(AwsProblem::Other)),
+        "4: AWS refused sts:AssumeRole: AccessDenied: No. | see whether the key works at all: aws sts get-caller-identity --profile PROFILE"
+    );
 }
 
 #[test]
 fn the_network() {
     assert_eq!(
         reads(&network(NetworkProblem::Unreachable, false)),
-        "7: cannot reach https://sts.amazonaws.com for sts:GetSessionToken: os error 111"
+        "7: cannot reach https://sts.amazonaws.com for sts:GetSessionToken: os error 111 | mfa-agent status shows the endpoint and the proxy that the agent runs with"
     );
     assert_eq!(
         reads(&network(NetworkProblem::TimedOut, true)),
@@ -230,7 +236,7 @@ fn the_network() {
     );
     assert_eq!(
         reads(&network(NetworkProblem::Unintelligible, false)),
-        "7: https://sts.amazonaws.com answered sts:GetSessionToken, but not as AWS does: os error 111"
+        "7: https://sts.amazonaws.com answered sts:GetSessionToken, but not as AWS does: os error 111 | mfa-agent status shows the endpoint and the proxy that the agent runs with"
     );
 }
 
@@ -244,7 +250,6 @@ fn the_agent() {
         reads(&Refusal::Malformed { problem: text("syntax") }),
         "6: the agent did not understand the request: syntax | mfa-agent agent restart"
     );
-    assert_eq!(reads(&Refusal::Busy), "6: the agent has more connections than it serves at once | try again");
     assert_eq!(
         reads(&Refusal::WouldForget { sessions: 2 }),
         "1: a restart would lose 2 MFA sessions; handing sessions over is not built yet | mfa-agent agent stop && mfa-agent agent start"

@@ -1,0 +1,200 @@
+//! What must not be: dependencies, words and files in the wrong place. ARCHITECTURE.md says why.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The crates that a crate of ours links, by name.
+fn linked(package: &str) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(repository())
+        .args(["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--offline"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut names: Vec<_> =
+        text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// All Rust files below a folder, with their text.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![repository().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+/// A file's text without its tests.
+fn code(path: &str) -> String {
+    let text = fs::read_to_string(repository().join(path)).unwrap();
+    text.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_client_links_no_network_and_no_aws_code() {
+    let names = linked("client");
+    for name in &names {
+        let forbidden = ["tokio", "rustls", "ring", "hyper", "notify-rust", "zbus", "toml", "agent"];
+        assert!(!forbidden.contains(&name.as_str()) && !name.starts_with("aws-"), "the client links {name}");
+    }
+    assert!(names.len() <= 40, "the client links {} crates: {names:?}", names.len());
+}
+
+#[test]
+fn the_protocol_is_pure() {
+    for name in linked("protocol") {
+        for forbidden in ["tokio", "interprocess", "rustix", "anyhow", "tracing", "log"] {
+            assert_ne!(name, forbidden);
+        }
+        assert!(!name.starts_with("aws-"), "the protocol links {name}");
+    }
+    for (path, text) in sources("crates/protocol/src") {
+        for word in ["SystemTime", "Instant", "UnixStream", "std::env::var"] {
+            assert!(!text.contains(word), "{word} in {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_product_links_neither_the_simulator_nor_openssl() {
+    for name in linked("mfa-agent") {
+        for forbidden in ["aws-simulator", "openssl", "openssl-sys", "native-tls", "aws-lc-sys"] {
+            assert_ne!(name, forbidden);
+        }
+    }
+}
+
+#[test]
+fn the_number_of_locked_crates_has_a_ceiling() {
+    let lock = fs::read_to_string(repository().join("Cargo.lock")).unwrap();
+    let packages = lock.matches("[[package]]").count();
+    assert!(packages <= 260, "{packages} crates are locked; raise the ceiling if each is worth it");
+}
+
+#[test]
+fn the_vault_knows_no_aws_no_socket_and_no_clock() {
+    for file in ["vault.rs", "codes.rs", "questions.rs"] {
+        let text = code(&format!("crates/agent/src/{file}"));
+        for word in [
+            "aws_",
+            "interprocess",
+            "tokio::net",
+            "notify_rust",
+            "env::",
+            "Now::read",
+            "SystemTime",
+            "Instant",
+        ] {
+            assert!(!text.contains(word), "{word} in {file}");
+        }
+    }
+}
+
+#[test]
+fn one_file_talks_to_aws() {
+    for (path, text) in sources("crates/agent/src") {
+        if !path.ends_with("sts.rs") {
+            assert!(!text.contains("aws_sdk_"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_agent_never_prints_and_never_asks() {
+    for (path, text) in sources("crates/agent/src") {
+        for word in ["println!(", "print!(", "dbg!(", "/dev/tty"] {
+            assert!(!text.contains(word), "{word} in {}", path.display());
+        }
+        let talks = text.contains("io::stdout()") || text.contains("io::stderr()");
+        assert!(!talks || path.ends_with("start.rs"), "{} talks", path.display());
+    }
+}
+
+#[test]
+fn nobody_prints_with_a_macro_that_panics() {
+    for folder in ["crates/client/src", "crates/agent/src", "crates/mfa-agent/src"] {
+        for (path, text) in sources(folder) {
+            for word in ["println!(", " print!("] {
+                assert!(!text.contains(word), "{word} in {}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn sockets_are_paths() {
+    // Abstract names ignore their mode, and anybody can take them.
+    for folder in ["crates/client/src", "crates/agent/src"] {
+        for (path, text) in sources(folder) {
+            assert!(!text.contains("GenericNamespaced"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_the_platform_files_alone() {
+    for folder in ["crates/client/src", "crates/agent/src", "crates/protocol/src", "crates/mfa-agent/src"] {
+        for (path, text) in sources(folder) {
+            let platform = path.components().any(|part| part.as_os_str() == "platform");
+            let uses =
+                text.contains("unsafe {") || text.contains("unsafe fn") || text.contains("unsafe extern");
+            assert!(!uses || platform, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn secrets_have_no_debug_of_their_own_making() {
+    let text = code("crates/protocol/src/secret.rs");
+    assert!(!text.contains("derive(Debug"), "a derived Debug shows the secret");
+    assert!(!text.contains("Display"), "a secret has no words");
+}
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let main = fs::read_to_string(repository().join("tests/main.rs")).unwrap();
+    for entry in fs::read_dir(repository().join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("main.rs") {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            assert!(main.contains(&format!("mod {name};")), "tests/{name}.rs is not in tests/main.rs");
+        }
+    }
+}
+
+#[test]
+fn the_documents_name_files_and_tests_that_exist() {
+    let tests: String = sources("tests").into_iter().chain(sources("crates")).map(|(_, text)| text).collect();
+    for document in ["ARCHITECTURE.md", "SECURITY.md"] {
+        let text = fs::read_to_string(repository().join(document)).unwrap();
+        for word in text.split('`').skip(1).step_by(2) {
+            if let Some((file, test)) = word.split_once("::")
+                && file.starts_with("tests/")
+            {
+                assert!(repository().join(file).exists(), "{document} names {file}");
+                assert!(tests.contains(&format!("fn {test}(")), "{document} names {word}");
+            } else if (word.starts_with("crates/") || word.starts_with("tests/")) && !word.contains('*') {
+                assert!(repository().join(word.trim_end_matches('/')).exists(), "{document} names {word}");
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Black-box tests: the real client and the real agent, on the AWS simulator and on moto.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
+mod boundaries;
+mod concurrency;
+mod consumers;
+mod errors;
+mod lifecycle;
+mod login;
+mod moto;
+mod roles;
+mod secrets;
+mod shells;
+mod support;

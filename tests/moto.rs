@@ -1,0 +1,114 @@
+//! A server that nobody here wrote: the shapes of requests and answers are AWS's, not our idea of them.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use crate::support::{Run, Sandbox, exported, tool};
+
+struct Moto {
+    server: Child,
+    endpoint: String,
+}
+
+impl Moto {
+    fn start(sandbox: &Sandbox) -> Self {
+        let mut command = sandbox.command(tool("moto_server"), ["--host", "127.0.0.1", "--port", "0"]);
+        let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+        let endpoint = lines
+            .find_map(|line| Some(line.ok()?.split_once("Running on ")?.1.trim().to_owned()))
+            .expect("moto says where it runs");
+        // It writes a line for each request, and stops where nobody reads them.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { server, endpoint }
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn a_session_and_a_role_come_from_moto() {
+    let mut sandbox = Sandbox::new();
+    let moto = Moto::start(&sandbox);
+    sandbox.set("AWS_ENDPOINT_URL", &moto.endpoint);
+    let aws = |sandbox: &Sandbox, arguments: &[&str]| {
+        let run = Run::of(sandbox.command(tool("aws"), arguments).envs([
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_DEFAULT_REGION", "eu-central-1"),
+        ]));
+        assert_eq!(run.status, 0, "{run:?}");
+        serde_json::from_str::<serde_json::Value>(&run.stdout).unwrap_or_default()
+    };
+    // A user, a key, a device: by AWS's own client.
+    aws(&sandbox, &["iam", "create-user", "--user-name", "alice"]);
+    let key = aws(&sandbox, &["iam", "create-access-key", "--user-name", "alice"]);
+    let file = sandbox.home().join("qr");
+    let device = aws(
+        &sandbox,
+        &[
+            "iam",
+            "create-virtual-mfa-device",
+            "--virtual-mfa-device-name",
+            "alice",
+            "--outfile",
+            file.to_str().unwrap(),
+            "--bootstrap-method",
+            "QRCodePNG",
+        ],
+    );
+    let serial = device["VirtualMFADevice"]["SerialNumber"].as_str().unwrap().to_owned();
+    aws(
+        &sandbox,
+        &[
+            "iam",
+            "enable-mfa-device",
+            "--user-name",
+            "alice",
+            "--serial-number",
+            &serial,
+            "--authentication-code1",
+            "123456",
+            "--authentication-code2",
+            "654321",
+        ],
+    );
+    let text = |name: &str| key["AccessKey"][name].as_str().unwrap().to_owned();
+    sandbox.write(
+        ".aws/credentials",
+        &format!(
+            "[dev]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+            text("AccessKeyId"),
+            text("SecretAccessKey")
+        ),
+    );
+    // moto lists no devices without a user's name; AWS does, and so does the simulator.
+    let config = "[profile dev]\nmfa_serial = SERIAL\nregion = eu-central-1\n[profile ops]\nsource_profile = dev\n\
+                  role_arn = arn:aws:iam::123456789012:role/ops\nregion = eu-central-1\n";
+    sandbox.write(".aws/config", &config.replace("SERIAL", &serial));
+
+    let run = sandbox.run(&["env", "dev", "--code", "123456"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let variables = exported(&run.stdout, &[]);
+    // moto gives everybody the key of AWS's documentation, and a token.
+    assert_eq!(variables["AWS_ACCESS_KEY_ID"], "AKIAIOSFODNN7EXAMPLE");
+    assert!(variables["AWS_SESSION_TOKEN"].len() > 100);
+
+    let role = sandbox.run(&["env", "ops", "--no-prompt"]);
+    assert_eq!(role.status, 0, "{role:?}");
+    let variables = exported(&role.stdout, &[]);
+    // What came out works in AWS's own client.
+    let identity = Run::of(
+        sandbox
+            .command(tool("aws"), ["sts", "get-caller-identity"])
+            .envs(variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
+    );
+    assert_eq!(identity.status, 0, "{identity:?}");
+    assert!(identity.stdout.contains("assumed-role/ops/mfa-agent"), "{identity:?}");
+}

@@ -1,0 +1,209 @@
+//! Roles: many of them cost one code, and they are renewed without one.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_simulator::Role;
+
+use crate::support::{ACCOUNT, Run, Sandbox, exported};
+
+/// A sandbox with these roles as profiles of the same names, assumed from `dev`.
+fn with_roles(roles: &[Role]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let mut config = format!("[profile dev]\nregion = eu-central-1\nmfa_serial = {}\n", sandbox.serial);
+    for role in roles {
+        let arn = sandbox.simulator.role(role.clone());
+        writeln!(config, "[profile {}]\nrole_arn = {arn}\nsource_profile = dev", role.name).unwrap();
+    }
+    sandbox.write(".aws/config", &config);
+    sandbox
+}
+
+fn key_id(run: &Run) -> String {
+    assert_eq!(run.status, 0, "{run:?}");
+    exported(&run.stdout, &[])["AWS_ACCESS_KEY_ID"].clone()
+}
+
+/// Lets the agent that is started from here on live by a clock of the test's: the returned file holds its
+/// distance from the real one. Its boot-time clock goes on as it was, as after a suspend it would not: what is
+/// tested is that the wall clock alone is enough.
+fn with_clock(sandbox: &mut Sandbox) -> PathBuf {
+    let library = ["x86_64", "aarch64"]
+        .map(|machine| PathBuf::from(format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1")))
+        .into_iter()
+        .find(|library| library.exists())
+        .expect("these tests need libfaketime; tests/run installs all that they need");
+    let file = sandbox.home().join("clock");
+    fs::write(&file, "+0").unwrap();
+    sandbox.set("LD_PRELOAD", &library);
+    sandbox.set("FAKETIME_TIMESTAMP_FILE", &file);
+    sandbox.set("FAKETIME_NO_CACHE", "1");
+    sandbox.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
+    sandbox.unset("LD_PRELOAD");
+    file
+}
+
+/// Moves the clocks of AWS and of the agent.
+fn advance(sandbox: &Sandbox, clock: &PathBuf, seconds: i64) {
+    sandbox.simulator.set_offset(seconds);
+    // Renamed into place: the agent reads the file at every look at its clock.
+    let next = clock.with_extension("next");
+    fs::write(&next, format!("+{seconds}")).unwrap();
+    fs::rename(&next, clock).unwrap();
+}
+
+#[test]
+fn ten_roles_cost_one_code() {
+    let roles: Vec<_> = (0..10).map(|number| Role::new(ACCOUNT, &format!("role{number}"))).collect();
+    let sandbox = with_roles(&roles);
+    let terminal = sandbox.terminal(&["env", "role0"]);
+    terminal.wait_for("MFA code for role0");
+    terminal.type_in(&sandbox.code());
+    assert_eq!(terminal.finish().status, 0);
+    let keys: std::collections::BTreeSet<_> =
+        roles.iter().map(|role| key_id(&sandbox.run(&["env", &role.name, "--no-prompt"]))).collect();
+    assert_eq!(keys.len(), 10);
+    assert_eq!(sandbox.simulator.calls_of("GetSessionToken").len(), 1);
+    assert_eq!(sandbox.simulator.calls_of("AssumeRole").len(), 10);
+    let status: serde_json::Value = serde_json::from_str(&sandbox.run(&["status", "--json"]).stdout).unwrap();
+    assert_eq!(status["sessions"].as_array().unwrap().len(), 11);
+}
+
+#[test]
+fn many_who_want_one_role_are_one_call() {
+    let sandbox = with_roles(&[Role::new(ACCOUNT, "ops")]);
+    sandbox.log_in("ops");
+    let hold = sandbox.simulator.hold("AssumeRole");
+    let clients: Vec<_> = (0..8)
+        .map(|_| sandbox.client(["env", "ops"]).stdout(std::process::Stdio::piped()).spawn().unwrap())
+        .collect();
+    assert!(sandbox.simulator.wait_for_calls("AssumeRole", 1, Duration::from_secs(20)));
+    hold.release();
+    let answers: std::collections::BTreeSet<_> =
+        clients.into_iter().map(|client| key_id(&client.wait_with_output().unwrap().into())).collect();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(sandbox.simulator.calls_of("AssumeRole").len(), 1);
+}
+
+#[test]
+fn a_role_is_renewed_across_its_hour_without_a_code() {
+    let mut sandbox = with_roles(&[Role::new(ACCOUNT, "ops")]);
+    let clock = with_clock(&mut sandbox);
+    sandbox.log_in("ops");
+    let first = key_id(&sandbox.run(&["env", "ops"]));
+    // More than the margin is left: the same again.
+    advance(&sandbox, &clock, 30 * 60);
+    assert_eq!(key_id(&sandbox.run(&["env", "ops", "--no-prompt"])), first);
+    // Less than the SDKs want to see: a new one, while the old one is still good.
+    advance(&sandbox, &clock, 44 * 60);
+    let second = key_id(&sandbox.run(&["env", "ops", "--no-prompt"]));
+    assert_ne!(second, first);
+    // Hour upon hour, to the end of the MFA session.
+    let mut keys = std::collections::BTreeSet::from([first, second]);
+    for hour in 2..12 {
+        advance(&sandbox, &clock, hour * 3_600);
+        keys.insert(key_id(&sandbox.run(&["env", "ops", "--no-prompt"])));
+    }
+    assert_eq!(keys.len(), 12);
+    assert_eq!(sandbox.simulator.calls_of("GetSessionToken").len(), 1);
+    // Past it, a code is needed.
+    advance(&sandbox, &clock, 13 * 3_600);
+    let run = sandbox.run(&["env", "ops", "--no-prompt"]);
+    assert_eq!((run.status, run.stdout.as_str()), (3, "false\n"));
+}
+
+#[test]
+fn a_renewal_that_fails_leaves_what_is_still_good() {
+    let mut sandbox = with_roles(&[Role::new(ACCOUNT, "ops")]);
+    let clock = with_clock(&mut sandbox);
+    sandbox.log_in("ops");
+    let first = key_id(&sandbox.run(&["env", "ops"]));
+    advance(&sandbox, &clock, 50 * 60);
+    sandbox.simulator.fault(aws_simulator::Fault::ServiceUnavailable);
+    assert_eq!(key_id(&sandbox.run(&["env", "ops", "--no-prompt"])), first);
+    sandbox.simulator.clear_faults();
+    assert_ne!(key_id(&sandbox.run(&["env", "ops", "--no-prompt"])), first);
+}
+
+#[test]
+fn an_expired_session_is_not_given_out_and_the_prompt_says_so() {
+    let mut sandbox = Sandbox::new();
+    let clock = with_clock(&mut sandbox);
+    sandbox.log_in("dev");
+    let lease = exported(&sandbox.run(&["env", "dev"]).stdout, &[])["MFA_AGENT_LEASE"].clone();
+    advance(&sandbox, &clock, 43_200 - 5);
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+    advance(&sandbox, &clock, 43_200 + 1);
+    let run = sandbox.run(&["env", "dev", "--no-prompt"]);
+    assert_eq!((run.status, run.stdout.as_str()), (3, "false\n"));
+    assert!(run.stderr.contains("expired"), "{run:?}");
+    drop(lease);
+}
+
+#[test]
+fn chains_of_roles_go_through_and_a_too_long_one_is_capped() {
+    let ops = Role::new(ACCOUNT, "ops");
+    let deep = Role {
+        trusted_accounts: Vec::new(),
+        trusted_roles: vec![ops.arn()],
+        requires_mfa: false,
+        external_id: Some("x-1".to_owned()),
+        ..Role::new("444455556666", "deep")
+    };
+    let sandbox = with_roles(std::slice::from_ref(&ops));
+    let arn = sandbox.simulator.role(deep);
+    let config = format!(
+        "[profile dev]\nmfa_serial = {}\n\
+         [profile ops]\nrole_arn = {}\nsource_profile = dev\n\
+         [profile deep]\nrole_arn = {arn}\nsource_profile = ops\nexternal_id = x-1\nregion = us-west-2\n\
+         role_session_name = alice@laptop\nduration_seconds = 28800\n",
+        sandbox.serial,
+        ops.arn()
+    );
+    sandbox.write(".aws/config", &config);
+    sandbox.log_in("deep");
+    key_id(&sandbox.run(&["env", "deep"]));
+    let calls = sandbox.simulator.calls_of("AssumeRole");
+    assert_eq!(calls.len(), 2);
+    assert_eq!(calls[1].parameter("RoleSessionName"), Some("alice@laptop"));
+    assert_eq!(calls[1].parameter("ExternalId"), Some("x-1"));
+    assert_eq!(calls[1].parameter("DurationSeconds"), Some("3600"));
+    assert_eq!(calls[1].region.as_deref(), Some("us-west-2"));
+}
+
+#[test]
+fn a_role_for_longer_than_an_hour_takes_its_own_code() {
+    let long = Role { max_session_seconds: 43_200, ..Role::new(ACCOUNT, "long") };
+    let sandbox = with_roles(std::slice::from_ref(&long));
+    let config = format!(
+        "[profile dev]\nmfa_serial = {}\n[profile long]\nrole_arn = {}\nsource_profile = dev\nduration_seconds = 28800\n",
+        sandbox.serial,
+        long.arn()
+    );
+    sandbox.write(".aws/config", &config);
+    let terminal = sandbox.terminal(&["env", "long"]);
+    terminal.wait_for("MFA code for long");
+    terminal.type_in(&sandbox.code());
+    assert_eq!(terminal.finish().status, 0);
+    assert_eq!(sandbox.simulator.calls_of("GetSessionToken").len(), 0);
+    let calls = sandbox.simulator.calls_of("AssumeRole");
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0].parameter("DurationSeconds"), Some("28800"));
+    assert_eq!(calls[0].parameter("SerialNumber"), Some(sandbox.serial.as_str()));
+    assert_eq!(sandbox.run(&["env", "long", "--no-prompt"]).status, 0);
+}
+
+#[test]
+fn a_role_that_says_no_is_named() {
+    let closed = Role { trusted_accounts: Vec::new(), ..Role::new("444455556666", "closed") };
+    let sandbox = with_roles(&[closed]);
+    sandbox.log_in("closed");
+    let run = sandbox.run(&["env", "closed"]);
+    assert_eq!((run.status, run.stdout.as_str()), (4, "false\n"));
+    assert!(run.stderr.contains("arn:aws:iam::444455556666:role/closed"), "{run:?}");
+    // The MFA session is unharmed.
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+}

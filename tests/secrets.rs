@@ -1,0 +1,200 @@
+//! Secrets: where they pass they do not stay.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::{Run, Sandbox, exported, tool};
+
+/// What must not be found anywhere: the long-term secret, the session's, its token, the code.
+fn needles(sandbox: &Sandbox, code: &str) -> Vec<(&'static str, String)> {
+    let variables = exported(&sandbox.run(&["env", "dev"]).stdout, &[]);
+    vec![
+        ("the long-term secret", sandbox.alice.secret_access_key.clone()),
+        ("the session's secret", variables["AWS_SECRET_ACCESS_KEY"].clone()),
+        ("the session token", variables["AWS_SESSION_TOKEN"].clone()),
+        ("the code", code.to_owned()),
+    ]
+}
+
+#[test]
+fn no_secret_is_written_to_disk() {
+    let mut sandbox = Sandbox::new();
+    // Whoever turns on all the logging that there is finds nothing either.
+    for (name, value) in [("RUST_LOG", "trace"), ("LOG_SENSITIVE_BODIES", "true"), ("RUST_BACKTRACE", "full")]
+    {
+        sandbox.set(name, value);
+    }
+    let trace = sandbox.home().join("trace");
+    let arguments = [
+        "-f",
+        "-y",
+        "-s",
+        "65536",
+        "-e",
+        "trace=write,pwrite64,writev,sendto,sendmsg",
+        "-o",
+        trace.to_str().unwrap(),
+    ];
+    let mut command = sandbox.command(tool("strace"), arguments);
+    let mut agent = command.arg(env!("CARGO_BIN_EXE_mfa-agentd")).stderr(Stdio::piped()).spawn().unwrap();
+    while !sandbox.socket().exists() {
+        std::thread::yield_now();
+    }
+    let code = sandbox.code();
+    assert_eq!(sandbox.run(&["login", "dev", "--code", &code]).status, 0);
+    let needles = needles(&sandbox, &code);
+    assert_eq!(sandbox.run(&["agent", "stop"]).status, 0);
+    agent.wait().unwrap();
+
+    let written = fs::read_to_string(&trace).unwrap();
+    assert!(written.contains("AWS4-HMAC-SHA256"), "the trace sees what goes to AWS");
+    for line in written.lines().filter(|line| !line.contains("<socket:[") && !line.contains("<UNIX")) {
+        for (name, needle) in &needles {
+            assert!(!line.contains(needle.as_str()), "{name} in {line}");
+        }
+    }
+    fs::remove_file(&trace).unwrap();
+    fs::remove_file(sandbox.home().join(".aws/credentials")).unwrap();
+    for folder in [sandbox.home(), sandbox.runtime()] {
+        for (name, needle) in &needles {
+            search(&folder, name, needle);
+        }
+    }
+}
+
+fn search(folder: &Path, name: &str, needle: &str) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            search(&entry.path(), name, needle);
+        } else if let Ok(contents) = fs::read(entry.path()) {
+            let found = contents.windows(needle.len()).any(|window| window == needle.as_bytes());
+            assert!(!found, "{name} in {}", entry.path().display());
+        }
+    }
+}
+
+#[test]
+fn no_secret_is_in_argv_or_environment() {
+    use std::io::Write;
+    let sandbox = Sandbox::new();
+    let hold = sandbox.simulator.hold("GetSessionToken");
+    let mut client = sandbox.client(["login", "dev", "--code", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let code = sandbox.code();
+    writeln!(client.stdin.take().unwrap(), "{code}").unwrap();
+    assert!(sandbox.simulator.wait_for_calls("GetSessionToken", 1, Duration::from_secs(20)));
+    // The code is on its way now: this is when it could be seen.
+    let mut seen = 0;
+    for pid in [i32::try_from(client.id()).unwrap(), sandbox.agent_pid()] {
+        for file in ["cmdline", "environ"] {
+            // Another uid, and for the agent every uid but root's, reads no environment at all.
+            let Ok(contents) = fs::read(format!("/proc/{pid}/{file}")) else { continue };
+            seen += 1;
+            for needle in [&code, &sandbox.alice.secret_access_key] {
+                assert!(!contents.windows(needle.len()).any(|window| window == needle.as_bytes()), "{file}");
+            }
+        }
+    }
+    assert!(seen >= 2);
+    hold.release();
+    assert!(client.wait().unwrap().success());
+}
+
+#[test]
+fn no_secret_is_in_the_log_or_the_status() {
+    let sandbox = Sandbox::new();
+    let code = sandbox.code();
+    assert_eq!(sandbox.run(&["login", "dev", "--code", &code]).status, 0);
+    let needles = needles(&sandbox, &code);
+    for arguments in [&["agent", "log"][..], &["status"], &["status", "--json"], &["profiles", "--json"]] {
+        let run = sandbox.run(arguments);
+        assert_eq!(run.status, 0);
+        for (name, needle) in &needles {
+            assert!(!run.stdout.contains(needle) && !run.stderr.contains(needle), "{name} in {arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn the_agent_is_closed_to_debuggers_and_dumps() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
+    let pid = sandbox.agent_pid();
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits"));
+    if let Ok(limits) = limits {
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    }
+    // A process that can be dumped belongs to its user in /proc, one that cannot to root.
+    let as_nobody = |program: &str, arguments: &[&str]| {
+        let mut all = vec!["--reuid", "65534", "--clear-groups", program];
+        all.extend(arguments);
+        sandbox.command(tool("setpriv"), all)
+    };
+    if rustix::process::geteuid().is_root() {
+        // The same program run by another user: its memory is closed to that user too.
+        let folder = sandbox.home().join("nobody");
+        fs::create_dir(&folder).unwrap();
+        for path in [sandbox.home().parent().unwrap().to_owned(), sandbox.home(), folder.clone()] {
+            fs::set_permissions(path, PermissionsExt::from_mode(0o711)).unwrap();
+        }
+        std::os::unix::fs::chown(&folder, Some(65_534), Some(65_534)).unwrap();
+        let program = folder.join("mfa-agentd");
+        fs::copy(env!("CARGO_BIN_EXE_mfa-agentd"), &program).unwrap();
+        let mut agent = as_nobody(program.to_str().unwrap(), &[])
+            .env("XDG_RUNTIME_DIR", &folder)
+            .env("HOME", &folder)
+            .spawn()
+            .unwrap();
+        let socket = folder.join("mfa-agent/sock");
+        while !socket.exists() {
+            assert!(agent.try_wait().unwrap().is_none(), "it did not start");
+            std::thread::yield_now();
+        }
+        let memory = format!("/proc/{}/mem", agent.id());
+        let control = format!("/proc/{}/status", agent.id());
+        assert!(as_nobody("cat", &[&control]).stdout(Stdio::null()).status().unwrap().success());
+        let read = Run::of(&mut as_nobody("head", &["-c", "1", &memory]));
+        assert!(read.stderr.contains("Permission denied"), "{read:?}");
+        assert_eq!(fs::metadata(format!("/proc/{}/environ", agent.id())).unwrap().uid(), 0);
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+    } else {
+        let read = Run::of(&mut sandbox.command("head", ["-c", "1", &format!("/proc/{pid}/mem")]));
+        assert!(read.stderr.contains("Permission denied"), "{read:?}");
+    }
+}
+
+#[test]
+fn nobody_else_is_answered() {
+    let sandbox = Sandbox::new();
+    sandbox.log_in("dev");
+    let mode = fs::metadata(sandbox.socket()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    if !rustix::process::geteuid().is_root() {
+        // Only root can play another user; the run in CI does.
+        assert!(std::env::var_os("CI").is_none(), "CI runs these tests as root");
+        return;
+    }
+    // Every file permission open: what is left is the agent's own look at its peer.
+    let mut folder = sandbox.socket();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o666)).unwrap();
+    while folder.pop() && folder != Path::new("/tmp") && folder != Path::new("/") {
+        let mode = fs::metadata(&folder).unwrap().permissions().mode();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode | 0o055)).unwrap();
+    }
+    let script = "import socket, sys\n\
+                  s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n\
+                  try:\n s.sendall(b'{\"protocol\":1,\"request\":\"status\"}\\n')\nexcept OSError: pass\n\
+                  try:\n print(len(s.recv(65536)))\nexcept OSError: print(0)\n";
+    let socket = sandbox.socket();
+    let arguments =
+        ["--reuid", "65534", "--clear-groups", "/usr/bin/python3", "-c", script, socket.to_str().unwrap()];
+    let run = Run::of(&mut sandbox.command(tool("setpriv"), arguments));
+    assert_eq!((run.status, run.stdout.trim()), (0, "0"), "{run:?}");
+    // The same by our own uid is answered.
+    assert!(!sandbox.send(b"{\"protocol\":1,\"request\":\"status\"}\n").is_empty());
+}

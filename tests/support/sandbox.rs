@@ -1,0 +1,261 @@
+//! A home, a runtime folder and an AWS of a test's own.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Once;
+use std::time::Duration;
+
+use aws_simulator::{Simulator, User};
+use protocol::{Envelope, PROTOCOL, Reply, Request, frame};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::Terminal;
+
+/// The account of [`Sandbox::alice`].
+pub const ACCOUNT: &str = "111122223333";
+
+/// A person's machine with profile `dev`, whose user `alice` has a device, on a simulated AWS.
+pub struct Sandbox {
+    folder: TempDir,
+    environment: BTreeMap<OsString, OsString>,
+    /// The AWS.
+    pub simulator: Simulator,
+    /// The user behind profile `dev`.
+    pub alice: User,
+    /// Alice's device.
+    pub serial: String,
+}
+
+/// What a program left behind.
+#[derive(Debug)]
+pub struct Run {
+    /// Its exit status; 128 and the signal where one ended it.
+    pub status: i32,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Sandbox {
+    /// A machine on which nothing runs yet.
+    pub fn new() -> Self {
+        // Nobody is asked on the terminal that the tests happen to run in.
+        static DETACH: Once = Once::new();
+        DETACH.call_once(|| {
+            let _ = rustix::process::setsid();
+        });
+
+        let simulator = Simulator::start();
+        let alice = simulator.user(ACCOUNT, "alice");
+        let serial = alice.device("alice");
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["run", "home"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        let mut sandbox = Self { environment: BTreeMap::new(), folder, simulator, alice, serial };
+        sandbox.set("PATH", std::env::var_os("PATH").unwrap());
+        sandbox.set("HOME", sandbox.home());
+        sandbox.set("XDG_RUNTIME_DIR", sandbox.folder.path().join("run"));
+        sandbox.set("LANG", "C.UTF-8");
+        sandbox.set("TERM", "xterm");
+        sandbox.set("AWS_ENDPOINT_URL", sandbox.simulator.endpoint());
+        let key = key_of(&sandbox.alice);
+        sandbox.write(".aws/credentials", &format!("[dev]\n{key}"));
+        sandbox.write(
+            ".aws/config",
+            &format!("[profile dev]\nregion = eu-central-1\nmfa_serial = {}\n", sandbox.serial),
+        );
+        sandbox
+    }
+
+    /// The person's home.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// The runtime folder of the agent.
+    pub fn runtime(&self) -> PathBuf {
+        self.folder.path().join("run/mfa-agent")
+    }
+
+    /// The agent's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.runtime().join("sock")
+    }
+
+    /// Sets a variable of every program that is run from now on.
+    pub fn set(&mut self, variable: &str, value: impl AsRef<OsStr>) {
+        self.environment.insert(variable.into(), value.as_ref().to_owned());
+    }
+
+    /// Takes a variable away from every program that is run from now on.
+    pub fn unset(&mut self, variable: &str) {
+        self.environment.remove(OsStr::new(variable));
+    }
+
+    /// The variables of every program that is run.
+    pub fn environment(&self) -> &BTreeMap<OsString, OsString> {
+        &self.environment
+    }
+
+    /// Writes a file of the home.
+    pub fn write(&self, path: &str, contents: &str) {
+        let path = self.home().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+    }
+
+    /// A code that AWS will take.
+    pub fn code(&self) -> String {
+        self.simulator.unused_code(&self.serial).expect("both codes of this half minute are used")
+    }
+
+    /// The client, ready to be run, with no terminal.
+    pub fn client<Argument: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = Argument>) -> Command {
+        self.command(env!("CARGO_BIN_EXE_mfa-agent"), arguments)
+    }
+
+    /// A program, ready to be run in this machine.
+    pub fn command<Argument: AsRef<OsStr>>(
+        &self,
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = Argument>,
+    ) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(&self.environment).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the client.
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(&mut self.client(arguments))
+    }
+
+    /// Runs the client in a terminal of its own.
+    pub fn terminal(&self, arguments: &[&str]) -> Terminal {
+        Terminal::run(self, env!("CARGO_BIN_EXE_mfa-agent"), arguments)
+    }
+
+    /// Opens the session of a profile.
+    #[track_caller]
+    pub fn log_in(&self, profile: &str) {
+        let run = self.run(&["login", profile, "--code", &self.code()]);
+        assert_eq!(run.status, 0, "{run:?}");
+    }
+
+    /// Asks the agent as a program of somebody else's would.
+    pub fn ask(&self, request: Request) -> Reply {
+        let line = frame::encode(&Envelope { protocol: PROTOCOL, request }).unwrap();
+        frame::decode(&self.send(&line)).unwrap()
+    }
+
+    /// Sends bytes to the agent and returns its answer.
+    pub fn send(&self, bytes: &[u8]) -> Vec<u8> {
+        use std::io::{BufRead, BufReader, Write};
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        // The agent may have had enough before all of it is written.
+        let _ = stream.write_all(bytes);
+        let mut reply = Vec::new();
+        let _ = BufReader::new(stream).read_until(b'\n', &mut reply);
+        reply
+    }
+
+    /// Sends the agent a signal.
+    pub fn signal_agent(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.agent_pid()).unwrap(), signal).unwrap();
+    }
+
+    /// Ends the agent as nobody can refuse.
+    pub fn kill_agent(&self) {
+        self.signal_agent(Signal::KILL);
+        // Its socket refuses from the moment of its end.
+        while UnixStream::connect(self.socket()).is_ok() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// The agent's process.
+    #[track_caller]
+    pub fn agent_pid(&self) -> i32 {
+        match self.ask(Request::Status) {
+            Reply::Status(status) => i32::try_from(status.pid).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = self.client(["agent", "stop"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+impl Run {
+    /// Runs a program to its end.
+    pub fn of(command: &mut Command) -> Self {
+        command.output().unwrap().into()
+    }
+
+    /// stderr's line that begins with `hint: `.
+    pub fn hint(&self) -> &str {
+        self.stderr.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap_or("")
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        let status = output.status;
+        Self {
+            status: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// The settings of a user's key.
+pub fn key_of(user: &User) -> String {
+    format!(
+        "aws_access_key_id = {}\naws_secret_access_key = {}\n",
+        user.access_key_id, user.secret_access_key
+    )
+}
+
+/// The variables that a POSIX shell has after evaluating this code, starting from these.
+pub fn exported(code: &str, before: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let output = Command::new(tool("bash"))
+        .args(["--norc", "--noprofile", "-c", "eval \"$1\" && env -0", "bash", code])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .envs(before.iter().copied())
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout)
+        .split('\0')
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(name, _)| !["PATH", "PWD", "SHLVL", "_"].contains(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// A program that the tests need. They never go on without one.
+#[track_caller]
+pub fn tool(name: &str) -> PathBuf {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-tools/bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::iter::once(tools)
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+        .unwrap_or_else(|| panic!("these tests need {name}; tests/run installs all that they need"))
+}
