@@ -12,7 +12,7 @@ use crate::support::{ACCOUNT, Run, Sandbox, Terminal, key_of};
 
 /// Checks what a person sees: one line with this exit status and these words, and a hint.
 #[track_caller]
-fn check(run: &Run, status: i32, words: &[&str]) {
+pub fn check(run: &Run, status: i32, words: &[&str]) {
     assert_eq!(run.status, status, "{run:?}");
     let said: Vec<&str> = run.stderr.lines().collect();
     assert_eq!(said.len(), 2, "an error is a line and a hint: {run:?}");

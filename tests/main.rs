@@ -12,3 +12,4 @@ mod roles;
 mod secrets;
 mod shells;
 mod support;
+mod tls;

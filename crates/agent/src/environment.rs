@@ -77,7 +77,7 @@ impl Environment {
         };
         let shown = VARIABLES
             .iter()
-            .filter_map(|name| Some(((*name).to_owned(), without_password(&text(name)?))))
+            .filter_map(|name| Some(((*name).to_owned(), without_password(name, &text(name)?))))
             .collect();
         Self {
             config_folder,
@@ -133,12 +133,12 @@ impl Environment {
     }
 }
 
-/// A proxy's URL may hold a password.
-fn without_password(value: &str) -> String {
-    match (value.find("://"), value.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => {
-            format!("{}***{}", &value[..scheme + 3], &value[at..])
-        }
+/// A URL may hold a password; a proxy's may be without its scheme.
+fn without_password(name: &str, value: &str) -> String {
+    let is_proxy = name.to_ascii_uppercase().ends_with("_PROXY");
+    let authority = value.find("://").map(|scheme| scheme + 3).or(is_proxy.then_some(0));
+    match (authority, value.rfind('@')) {
+        (Some(start), Some(at)) if start <= at => format!("{}***{}", &value[..start], &value[at..]),
         _ => value.to_owned(),
     }
 }
@@ -171,11 +171,19 @@ mod tests {
         let environment = environment(&[
             ("AWS_REGION", "eu-west-1"),
             ("AWS_SECRET_ACCESS_KEY", "needle"),
+            ("AWS_CONFIG_FILE", "/home/alice@example/config"),
             ("HTTPS_PROXY", "http://alice:needle@proxy:3128"),
+            ("all_proxy", "alice:needle@proxy:3128"),
         ]);
+        let shown: Vec<_> =
+            environment.shown().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(
-            environment.shown().iter().collect::<Vec<_>>(),
-            [(&"HTTPS_PROXY".to_owned(), &"http://***@proxy:3128".to_owned())]
+            shown,
+            [
+                ("AWS_CONFIG_FILE", "/home/alice@example/config"),
+                ("HTTPS_PROXY", "http://***@proxy:3128"),
+                ("all_proxy", "***@proxy:3128"),
+            ]
         );
         assert!(!format!("{environment:?}").contains("needle"));
     }

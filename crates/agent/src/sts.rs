@@ -94,14 +94,15 @@ pub enum CallError {
 #[derive(Debug)]
 pub struct Aws {
     environment: Arc<Environment>,
-    http: Mutex<Option<SharedHttpClient>>,
+    /// For https, and for plain HTTP.
+    http: Mutex<[Option<SharedHttpClient>; 2]>,
     skew: Skew,
 }
 
 impl Aws {
     /// A way to AWS with the agent's environment. Nothing is opened yet.
     pub fn new(environment: Arc<Environment>) -> Self {
-        Self { environment, http: Mutex::new(None), skew: Skew::default() }
+        Self { environment, http: Mutex::default(), skew: Skew::default() }
     }
 
     /// AWS's clock minus this machine's, in seconds, by the latest reply.
@@ -162,7 +163,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(endpoint.region.clone()))
             .credentials_provider(signing_key(signer))
-            .http_client(self.http()?)
+            .http_client(self.http(endpoint)?)
             .timeout_config(timeouts())
             .retry_config(RetryConfig::standard())
             .interceptor(SkewMeter(self.skew.clone()))
@@ -187,7 +188,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(endpoint.region.clone()))
             .credentials_provider(signing_key(signer))
-            .http_client(self.http()?)
+            .http_client(self.http(endpoint)?)
             .timeout_config(timeouts())
             .retry_config(match retries {
                 Retries::None => RetryConfig::disabled(),
@@ -200,20 +201,34 @@ impl Aws {
         Ok(config.build())
     }
 
-    fn http(&self) -> Result<SharedHttpClient, CallError> {
+    fn http(&self, endpoint: &Endpoint) -> Result<SharedHttpClient, CallError> {
+        // Plain HTTP is for this machine alone; a proxy would carry it elsewhere.
+        let plain = endpoint.url.as_ref().is_some_and(|url| url.starts_with("http://"));
+        let proxy = if plain { ProxyConfig::disabled() } else { ProxyConfig::from_env() };
         let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(http) = &*http {
+        let http = &mut http[usize::from(plain)];
+        if let Some(http) = http {
             return Ok(http.clone());
         }
         let trust = match &self.environment.ca_bundle {
             None => TrustStore::default(),
             Some(file) => {
-                let refuse =
-                    |problem: String| CallError::CaBundle { file: file.display().to_string(), problem };
+                let refuse = |problem: String| CallError::CaBundle {
+                    file: file.display().to_string(),
+                    problem: format!("{problem}, and AWS_CA_BUNDLE names it"),
+                };
                 let pem = std::fs::read(file).map_err(|error| refuse(error.kind().to_string()))?;
-                let readable = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-                if readable.map_or(true, |certificates| certificates.is_empty()) {
-                    return Err(refuse("it has no PEM certificate".to_owned()));
+                let certificates =
+                    CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().unwrap_or_default();
+                if certificates.is_empty() {
+                    return Err(refuse("it is no list of PEM certificates".to_owned()));
+                }
+                // The HTTP client panics at what is PEM and no certificate.
+                let bad = certificates
+                    .iter()
+                    .position(|certificate| webpki::anchor_from_trusted_cert(certificate).is_err());
+                if let Some(bad) = bad {
+                    return Err(refuse(format!("its certificate {} cannot be read", bad + 1)));
                 }
                 TrustStore::empty().with_pem_certificate(pem)
             }
@@ -228,7 +243,7 @@ impl Aws {
         let pool = pool::ConnectionPool::builder()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .tls_context(context)
-            .proxy_config(ProxyConfig::from_env())
+            .proxy_config(proxy)
             .build_https()
             .map_err(|error| build_failed(&error))?;
         let client = pool::Client::new(&pool).map_err(|error| build_failed(&error))?;
@@ -315,19 +330,16 @@ fn call_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
             let detail = failure
                 .as_connector_error()
                 .map_or_else(|| "no connection".to_owned(), |error| lowest(error));
-            let chain = format!("{error:?}");
-            let untrusted = ["certificate", "UnknownIssuer"].iter().any(|word| chain.contains(word));
-            // The words of hyper for what happens before a byte of the request is out.
-            let unsent = untrusted
-                || ["ConnectError", "Connect,", "dns error", "tcp connect"]
-                    .iter()
-                    .any(|word| chain.contains(word));
+            // The words of rustls for whatever it does not trust.
+            let untrusted = detail.starts_with("invalid peer certificate");
+            // Without a connection nothing went out.
+            let sent = failure.as_connector_error().is_none_or(|error| error.connection_metadata().is_some());
             if failure.is_timeout() {
-                network(NetworkProblem::TimedOut, detail, !unsent)
+                network(NetworkProblem::TimedOut, detail, sent)
             } else if untrusted {
                 network(NetworkProblem::Untrusted, detail, false)
             } else {
-                network(NetworkProblem::Unreachable, detail, !unsent)
+                network(NetworkProblem::Unreachable, detail, sent)
             }
         }
         SdkError::ResponseError(_) => network(NetworkProblem::Unintelligible, lowest(error), true),
