@@ -5,6 +5,7 @@ mod boundaries;
 mod concurrency;
 mod consumers;
 mod errors;
+mod hooks;
 mod lifecycle;
 mod login;
 mod moto;

@@ -1,7 +1,6 @@
 //! Roles: many of them cost one code, and they are renewed without one.
 
 use std::fmt::Write;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,33 +25,12 @@ fn key_id(run: &Run) -> String {
     exported(&run.stdout, &[])["AWS_ACCESS_KEY_ID"].clone()
 }
 
-/// Lets the agent that is started from here on live by a clock of the test's: the returned file holds its
-/// distance from the real one. Its boot-time clock goes on as it was, as after a suspend it would not: what is
-/// tested is that the wall clock alone is enough.
+/// The same for the agent alone.
 fn with_clock(sandbox: &mut Sandbox) -> PathBuf {
-    let library = ["x86_64", "aarch64"]
-        .map(|machine| PathBuf::from(format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1")))
-        .into_iter()
-        .find(|library| library.exists())
-        .expect("these tests need libfaketime; tests/run installs all that they need");
-    let file = sandbox.home().join("clock");
-    fs::write(&file, "+0").unwrap();
-    sandbox.set("LD_PRELOAD", &library);
-    sandbox.set("FAKETIME_TIMESTAMP_FILE", &file);
-    sandbox.set("FAKETIME_NO_CACHE", "1");
-    sandbox.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let clock = sandbox.fake_clock();
     assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
     sandbox.unset("LD_PRELOAD");
-    file
-}
-
-/// Moves the clocks of AWS and of the agent.
-fn advance(sandbox: &Sandbox, clock: &PathBuf, seconds: i64) {
-    sandbox.simulator.set_offset(seconds);
-    // Renamed into place: the agent reads the file at every look at its clock.
-    let next = clock.with_extension("next");
-    fs::write(&next, format!("+{seconds}")).unwrap();
-    fs::rename(&next, clock).unwrap();
+    clock
 }
 
 #[test]
@@ -95,22 +73,22 @@ fn a_role_is_renewed_across_its_hour_without_a_code() {
     sandbox.log_in("ops");
     let first = key_id(&sandbox.run(&["env", "ops"]));
     // More than the margin is left: the same again.
-    advance(&sandbox, &clock, 30 * 60);
+    sandbox.advance(&clock, 30 * 60);
     assert_eq!(key_id(&sandbox.run(&["env", "ops", "--no-prompt"])), first);
     // Less than the SDKs want to see: a new one, while the old one is still good.
-    advance(&sandbox, &clock, 44 * 60);
+    sandbox.advance(&clock, 44 * 60);
     let second = key_id(&sandbox.run(&["env", "ops", "--no-prompt"]));
     assert_ne!(second, first);
     // Hour upon hour, to the end of the MFA session.
     let mut keys = std::collections::BTreeSet::from([first, second]);
     for hour in 2..12 {
-        advance(&sandbox, &clock, hour * 3_600);
+        sandbox.advance(&clock, hour * 3_600);
         keys.insert(key_id(&sandbox.run(&["env", "ops", "--no-prompt"])));
     }
     assert_eq!(keys.len(), 12);
     assert_eq!(sandbox.simulator.calls_of("GetSessionToken").len(), 1);
     // Past it, a code is needed.
-    advance(&sandbox, &clock, 13 * 3_600);
+    sandbox.advance(&clock, 13 * 3_600);
     let run = sandbox.run(&["env", "ops", "--no-prompt"]);
     assert_eq!((run.status, run.stdout.as_str()), (3, "false\n"));
 }
@@ -121,7 +99,7 @@ fn a_renewal_that_fails_leaves_what_is_still_good() {
     let clock = with_clock(&mut sandbox);
     sandbox.log_in("ops");
     let first = key_id(&sandbox.run(&["env", "ops"]));
-    advance(&sandbox, &clock, 50 * 60);
+    sandbox.advance(&clock, 50 * 60);
     sandbox.simulator.fault(aws_simulator::Fault::ServiceUnavailable);
     assert_eq!(key_id(&sandbox.run(&["env", "ops", "--no-prompt"])), first);
     sandbox.simulator.clear_faults();
@@ -134,9 +112,9 @@ fn an_expired_session_is_not_given_out_and_the_prompt_says_so() {
     let clock = with_clock(&mut sandbox);
     sandbox.log_in("dev");
     let lease = exported(&sandbox.run(&["env", "dev"]).stdout, &[])["MFA_AGENT_LEASE"].clone();
-    advance(&sandbox, &clock, 43_200 - 5);
+    sandbox.advance(&clock, 43_200 - 5);
     assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
-    advance(&sandbox, &clock, 43_200 + 1);
+    sandbox.advance(&clock, 43_200 + 1);
     let run = sandbox.run(&["env", "dev", "--no-prompt"]);
     assert_eq!((run.status, run.stdout.as_str()), (3, "false\n"));
     assert!(run.stderr.contains("expired"), "{run:?}");

@@ -1,7 +1,9 @@
 //! What the tests share.
 
 mod sandbox;
+mod session;
 mod terminal;
 
 pub use sandbox::{ACCOUNT, Run, Sandbox, exported, key_of, tool};
+pub use session::{SHELLS, Session, Shell};
 pub use terminal::Terminal;

@@ -169,6 +169,32 @@ impl Sandbox {
         reply
     }
 
+    /// Lets every program that is run from here on live by a clock of the test's: the returned file holds its
+    /// distance from the real one. The boot-time clock goes on as it was.
+    pub fn fake_clock(&mut self) -> PathBuf {
+        let library = ["x86_64", "aarch64"]
+            .map(|machine| PathBuf::from(format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1")))
+            .into_iter()
+            .find(|library| library.exists())
+            .expect("these tests need libfaketime; tests/run installs all that they need");
+        let file = self.home().join("clock");
+        fs::write(&file, "+0").unwrap();
+        self.set("LD_PRELOAD", &library);
+        self.set("FAKETIME_TIMESTAMP_FILE", &file);
+        self.set("FAKETIME_NO_CACHE", "1");
+        self.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        file
+    }
+
+    /// Moves AWS's clock and the faked one to so many seconds from the real one.
+    pub fn advance(&self, clock: &Path, seconds: i64) {
+        self.simulator.set_offset(seconds);
+        // Renamed into place: the file is read at every look at the clock.
+        let next = clock.with_extension("next");
+        fs::write(&next, format!("+{seconds}")).unwrap();
+        fs::rename(&next, clock).unwrap();
+    }
+
     /// Sends the agent a signal.
     pub fn signal_agent(&self, signal: Signal) {
         kill_process(Pid::from_raw(self.agent_pid()).unwrap(), signal).unwrap();

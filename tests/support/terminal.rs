@@ -12,7 +12,7 @@ use pty_process::blocking::{Command, Pty, open};
 use super::{Run, Sandbox};
 
 /// How long to wait for what must come. A test that gets here has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A program in a terminal. Its stdout is captured apart, as by `$(…)`.
 pub struct Terminal {
@@ -34,15 +34,28 @@ impl Terminal {
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item = Argument>,
     ) -> Self {
+        Self::start(sandbox, program, arguments, |command| command.stdout(Stdio::piped()))
+    }
+
+    /// The same with stdout on the terminal, as for a shell.
+    pub fn run_shown<Argument: AsRef<OsStr>>(
+        sandbox: &Sandbox,
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = Argument>,
+    ) -> Self {
+        Self::start(sandbox, program, arguments, |command| command)
+    }
+
+    fn start<Argument: AsRef<OsStr>>(
+        sandbox: &Sandbox,
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = Argument>,
+        prepare: impl FnOnce(Command) -> Command,
+    ) -> Self {
         let (pty, pts) = open().unwrap();
-        pty.resize(pty_process::Size::new(24, 100)).unwrap();
-        let child = Command::new(program)
-            .args(arguments)
-            .env_clear()
-            .envs(sandbox.environment())
-            .stdout(Stdio::piped())
-            .spawn(pts)
-            .unwrap();
+        pty.resize(pty_process::Size::new(24, 200)).unwrap();
+        let command = Command::new(program).args(arguments).env_clear().envs(sandbox.environment());
+        let child = prepare(command).spawn(pts).unwrap();
         let pty = Arc::new(pty);
         let screen = Arc::new(Screen::default());
         thread::spawn({
@@ -68,7 +81,14 @@ impl Terminal {
     /// Waits until the screen has shown this text.
     #[track_caller]
     pub fn wait_for(&self, words: &str) {
-        assert!(self.shows_within(words, PATIENCE), "no {words:?} on the screen: {:?}", self.screen());
+        self.wait_for_after(0, words);
+    }
+
+    /// Waits until the screen has shown this text behind its first so many bytes.
+    #[track_caller]
+    pub fn wait_for_after(&self, start: usize, words: &str) {
+        let shown = self.shows_within(start, words, PATIENCE);
+        assert!(shown, "no {words:?} on the screen: {:?}", &self.screen()[start..]);
     }
 
     /// Everything that the screen has shown.
@@ -104,16 +124,16 @@ impl Terminal {
         run
     }
 
-    fn shows_within(&self, words: &str, patience: Duration) -> bool {
+    fn shows_within(&self, start: usize, words: &str, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let mut text = self.screen.text.lock().unwrap();
-        while !text.0.contains(words) && !text.1 {
+        while !text.0[start..].contains(words) && !text.1 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
             text = self.screen.changed.wait_timeout(text, left).unwrap().0;
         }
-        text.0.contains(words)
+        text.0[start..].contains(words)
     }
 }

@@ -10,7 +10,7 @@ use protocol::{Refusal, SESSION_SECONDS};
 use serde::{Deserialize, Deserializer, de};
 
 /// What the person configured.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Configuration {
     /// The profile where none is named.
@@ -18,9 +18,44 @@ pub struct Configuration {
     /// How long MFA sessions shall last, in seconds.
     #[serde(default, deserialize_with = "span")]
     pub duration: Option<u32>,
+    /// How long before a session's end people are told, in seconds, longest first.
+    #[serde(default = "notify_before", deserialize_with = "spans")]
+    pub notify_before: Vec<u32>,
+    /// When the prompt's hook asks for a code by itself.
+    #[serde(default)]
+    pub auto_prompt: AutoPrompt,
     /// Settings of single profiles.
     #[serde(default)]
     pub profile: BTreeMap<String, ProfileConfiguration>,
+}
+
+/// When the prompt's hook asks for a code by itself.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AutoPrompt {
+    /// When the session has expired.
+    #[default]
+    Expired,
+    /// When the session is about to expire, too.
+    Expiring,
+    /// Not at all.
+    Never,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            default_profile: None,
+            duration: None,
+            notify_before: notify_before(),
+            auto_prompt: AutoPrompt::default(),
+            profile: BTreeMap::new(),
+        }
+    }
+}
+
+fn notify_before() -> Vec<u32> {
+    vec![600, 120]
 }
 
 /// What the person configured for one profile.
@@ -68,6 +103,19 @@ fn problem(message: &str) -> String {
         },
         _ => message.to_owned(),
     }
+}
+
+/// A list of spans, as texts; longest first.
+fn spans<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let mut spans = texts
+        .iter()
+        .map(|text| protocol::duration::parse(text).filter(|seconds| *seconds > 0))
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| de::Error::custom("notify_before is a list of spans, e.g. [\"10m\", \"2m\"]"))?;
+    spans.sort_unstable_by(|one, other| other.cmp(one));
+    spans.dedup();
+    Ok(spans)
 }
 
 /// A span of an MFA session, as a text or a number of seconds.

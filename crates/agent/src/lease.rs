@@ -1,5 +1,5 @@
 //! Leases: empty files that exist as long as what a shell was told is still true, so that a prompt has to do
-//! no more than look whether a file is there.
+//! no more than look whether a file is there. Every state that a shell can be in has one, also "expired".
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -10,6 +10,26 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::platform;
+use crate::vault::SessionKey;
+
+/// What a shell was told of its profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// These credentials are good.
+    Ready {
+        /// The number of the session that they are of.
+        number: u64,
+        /// The session that a code opened and that they rest on.
+        root: SessionKey,
+        /// How many of the moments worth telling had passed.
+        level: usize,
+    },
+    /// There are none, until this session is there.
+    Ended {
+        /// The session that is missing.
+        missing: SessionKey,
+    },
+}
 
 /// The leases of one agent.
 #[derive(Debug)]
@@ -17,8 +37,10 @@ pub struct Leases {
     folder: PathBuf,
     /// Tells this agent's names from those of another one, which a shell may still hold.
     start: u64,
-    /// By profile: the session's number and the lease's name.
-    given: BTreeMap<String, (u64, String)>,
+    /// Counts up with every lease: no name comes twice.
+    counter: u64,
+    /// By profile: what is true now, and the lease's name.
+    given: BTreeMap<String, (Told, String)>,
 }
 
 impl Leases {
@@ -28,57 +50,62 @@ impl Leases {
         for entry in fs::read_dir(&folder)? {
             fs::remove_file(entry?.path())?;
         }
-        Ok(Self { folder, start, given: BTreeMap::new() })
+        Ok(Self { folder, start, counter: 0, given: BTreeMap::new() })
     }
 
-    /// The name of the lease for a profile while its session is the one with this number.
-    pub fn give(&mut self, profile: &str, session: u64, expires_at: u64) -> io::Result<String> {
-        if let Some((number, name)) = self.given.get(profile)
-            && *number == session
+    /// The name of the lease for a profile as long as this is true. The file's time of change is the moment
+    /// when it is over, in seconds since the epoch. The name ends with the last four characters of the key id
+    /// that the shell was given, so that a shell can tell a key that the person set by hand.
+    pub fn give(&mut self, profile: &str, told: Told, until: u64, key_id: &str) -> io::Result<String> {
+        if let Some((given, name)) = self.given.get(profile)
+            && *given == told
             && self.folder.join(name).exists()
         {
             return Ok(name.clone());
         }
         self.revoke(profile);
+        self.counter += 1;
         let mut hasher = DefaultHasher::new();
-        (profile, self.start, session).hash(&mut hasher);
-        let name = format!("{:016x}", hasher.finish());
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(self.folder.join(&name))?;
-        file.set_modified(UNIX_EPOCH + Duration::from_secs(expires_at))?;
-        self.given.insert(profile.to_owned(), (session, name.clone()));
+        (profile, self.start, self.counter).hash(&mut hasher);
+        let tail = key_id.get(key_id.len().saturating_sub(4)..).unwrap_or_default();
+        let name = format!("{:016x}-{tail}", hasher.finish());
+        let path = self.folder.join(&name);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(until))?;
+        self.given.insert(profile.to_owned(), (told, name.clone()));
         Ok(name)
     }
 
-    /// What shells were told of a profile is no longer true.
-    pub fn revoke(&mut self, profile: &str) {
-        if let Some((_, name)) = self.given.remove(profile) {
-            // Gone already is as good.
-            let _ = fs::remove_file(self.folder.join(name));
-        }
-    }
-
-    /// Keeps the leases for which `still_true` says so, by profile and session number.
-    pub fn keep(&mut self, mut still_true: impl FnMut(&str, u64) -> bool) {
+    /// Takes the leases back for which `still_true` says no.
+    pub fn keep(&mut self, mut still_true: impl FnMut(&Told) -> bool) {
         let over: Vec<String> = self
             .given
             .iter()
-            .filter(|(profile, (number, _))| !still_true(profile, *number))
+            .filter(|(_, (told, _))| !still_true(told))
             .map(|(profile, _)| profile.clone())
             .collect();
         for profile in over {
             self.revoke(&profile);
         }
     }
+
+    /// The profiles whose shells hold credentials of a session with one of these numbers.
+    pub fn profiles_of(&self, numbers: &[u64]) -> Vec<String> {
+        let holds = |told: &Told| matches!(told, Told::Ready { number, .. } if numbers.contains(number));
+        self.given.iter().filter(|(_, (told, _))| holds(told)).map(|(profile, _)| profile.clone()).collect()
+    }
+
+    fn revoke(&mut self, profile: &str) {
+        if let Some((_, name)) = self.given.remove(profile) {
+            // Gone already is as good.
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+    }
 }
 
 impl Drop for Leases {
     fn drop(&mut self) {
-        self.keep(|_, _| false);
+        self.keep(|_| false);
     }
 }
 
@@ -86,22 +113,34 @@ impl Drop for Leases {
 mod tests {
     use super::*;
 
+    fn root() -> SessionKey {
+        SessionKey::Mfa { key_id: "AKIA".to_owned(), serial: "serial".to_owned() }
+    }
+
+    fn ready(number: u64, level: usize) -> Told {
+        Told::Ready { number, root: root(), level }
+    }
+
     #[test]
-    fn a_lease_is_there_as_long_as_its_session() {
+    fn a_lease_is_there_as_long_as_it_is_true() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lease");
         let mut leases = Leases::new(path.clone(), 1).unwrap();
-        let first = leases.give("dev", 1, 1_900_000_000).unwrap();
-        assert_eq!(leases.give("dev", 1, 1_900_000_000).unwrap(), first);
+        let first = leases.give("dev", ready(1, 0), 1_900_000_000, "AKIALAST").unwrap();
+        assert_eq!(leases.give("dev", ready(1, 0), 1_900_000_000, "AKIALAST").unwrap(), first);
         let modified = path.join(&first).metadata().unwrap().modified().unwrap();
         assert_eq!(modified, UNIX_EPOCH + Duration::from_secs(1_900_000_000));
-        let second = leases.give("dev", 2, 1_900_000_000).unwrap();
+        let second = leases.give("dev", ready(2, 0), 1_900_000_000, "AKIALAST").unwrap();
         assert_ne!(first, second);
         assert!(!path.join(&first).exists());
-        leases.keep(|_, number| number == 2);
+        leases.keep(|told| *told == ready(2, 0));
         assert!(path.join(&second).exists());
+        // The same state again is not the same lease: a shell that slept through must look.
+        let ended = leases.give("dev", Told::Ended { missing: root() }, 0, "").unwrap();
+        assert_ne!(leases.give("dev", ready(2, 0), 0, "").unwrap(), second);
+        assert!(!path.join(&ended).exists());
         drop(leases);
-        assert!(!path.join(&second).exists());
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
     }
 
     #[test]
@@ -109,10 +148,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lease");
         let mut killed = Leases::new(path.clone(), 1).unwrap();
-        let stray = killed.give("dev", 1, 0).unwrap();
+        let stray = killed.give("dev", ready(1, 0), 0, "").unwrap();
         std::mem::forget(killed);
         let mut next = Leases::new(path.clone(), 2).unwrap();
         assert!(!path.join(&stray).exists());
-        assert_ne!(next.give("dev", 1, 0).unwrap(), stray);
+        assert_ne!(next.give("dev", ready(1, 0), 0, "").unwrap(), stray);
     }
 }

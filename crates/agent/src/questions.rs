@@ -57,7 +57,7 @@ impl Questions {
         let mut lines = self.lines();
         lines.tickets += 1;
         let ticket = lines.tickets;
-        let can_ask = ask == Ask::Person;
+        let can_ask = matches!(ask, Ask::Person | Ask::PersonUnlessAsked);
         lines.waiting.entry(key.clone()).or_default().push(Waiting { ticket, can_ask, asking: false });
         Place { questions: self.clone(), key: key.clone(), ticket }
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use protocol::{Envelope, PROTOCOL, Refusal, Reply, Request, Status, frame};
+use protocol::{Envelope, PROTOCOL, Refusal, Reply, Request, ShellState, Status, frame};
 use serde::Deserialize;
 
 use crate::clock::Now;
@@ -107,6 +107,7 @@ pub fn parse(line: &[u8]) -> Result<Request, Refusal> {
 
 /// Answers a request, and notes who asked for what.
 pub async fn answer(sessions: &Sessions, identity: &Identity, peer: &Peer, request: Request) -> Outcome {
+    sessions.refresh();
     let subject = subject(&request);
     let outcome = dispatch(sessions, identity, request).await;
     if let Some(subject) = subject {
@@ -139,6 +140,7 @@ async fn dispatch(sessions: &Sessions, identity: &Identity, request: Request) ->
         Request::Login { profile, code, duration } => {
             sessions.login(profile.as_deref(), &code, duration).await.map(Reply::Session)
         }
+        Request::Shell { profile } => sessions.shell(&profile).await.map(Reply::Shell),
         Request::Logout { profiles, all } => {
             sessions.logout(&profiles, all).await.map(|sessions| Reply::LoggedOut { sessions })
         }
@@ -187,6 +189,7 @@ fn subject(request: &Request) -> Option<String> {
         Request::Credentials { profile, .. } => Some(format!("credentials of {}", name(profile))),
         Request::Session { profile, .. } => Some(format!("session of {}", name(profile))),
         Request::Login { profile, .. } => Some(format!("login to {}", name(profile))),
+        Request::Shell { profile } => Some(format!("prompt with {profile}")),
         Request::Logout { all: true, .. } => Some("logout of all".to_owned()),
         Request::Logout { profiles, .. } => Some(format!("logout of {}", profiles.join(", "))),
         Request::Stop { .. } => Some("stop".to_owned()),
@@ -198,12 +201,15 @@ fn result(reply: &Reply) -> &'static str {
     match reply {
         Reply::Refused(refusal) => match refusal {
             Refusal::NeedsMfa(_) => "needs an MFA code",
+            Refusal::AskedElsewhere { .. } => "asked elsewhere",
             Refusal::WrongCode { .. } => "the code was wrong",
             Refusal::UsedCode { .. } => "the code was used before",
             Refusal::Aws { .. } => "refused by AWS",
             Refusal::Network { .. } => "no answer from AWS",
             _ => "refused",
         },
+        Reply::Shell(ShellState::Ready { .. }) => "credentials",
+        Reply::Shell(ShellState::Ended { .. }) => "no credentials",
         Reply::Session(session) if session.reused => "held already",
         Reply::Session(_) => "a new session",
         _ => "done",

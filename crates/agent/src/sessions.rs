@@ -1,7 +1,9 @@
 //! The rule: have it and it is good, give it; else it needs a code; with the code ask STS, keep it, give it.
 
 mod resolve;
+mod shell;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::environment::{Environment, Service};
 use crate::explain::{Call, code_is_spent};
 use crate::journal::Journal;
-use crate::lease::Leases;
+use crate::lease::{Leases, Told};
 use crate::profile::{self, ConfigFiles};
 use crate::questions::{Place, Questions, Turn};
 use crate::sts::{Aws, Issued, Mfa, Signer, rfc3339};
@@ -35,7 +37,7 @@ const ROLE_MARGIN: u64 = 20 * 60;
 pub struct State {
     files: Option<Arc<ConfigFiles>>,
     /// The one device of a key, as IAM named it.
-    devices: std::collections::BTreeMap<String, String>,
+    devices: BTreeMap<String, String>,
     codes: Codes,
     /// What is held.
     pub vault: Vault,
@@ -43,6 +45,16 @@ pub struct State {
     pub journal: Journal,
     /// What shells were told; none where the folder cannot be used.
     pub leases: Option<Leases>,
+    /// How long before its end people are told of it, in seconds, longest first.
+    notify_before: Vec<u32>,
+    /// The numbers of sessions whose end somebody was told of, with how many moments had passed.
+    told: BTreeSet<(u64, usize)>,
+    /// The sessions that a prompt asked for, and nobody answered.
+    put_off: BTreeSet<SessionKey>,
+    /// Profiles whose roles could not be renewed, and when to try again, by the boot-time clock.
+    retry_at: BTreeMap<String, u64>,
+    /// Profiles whose role a shell waits for.
+    wanted: BTreeSet<String>,
 }
 
 /// The agent's heart.
@@ -90,6 +102,12 @@ impl Sessions {
     /// What is known. A panic elsewhere left it whole: no code panics between two of its changes.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go of what is over, whoever asks for what: the watch's timer does not count the time that the
+    /// machine sleeps, and a clock can be set.
+    pub fn refresh(&self) {
+        self.state().sync_leases(Now::read());
     }
 
     /// The environment that the agent runs with.
@@ -235,7 +253,7 @@ impl Sessions {
         }
         let mut state = self.state();
         let forgotten = roots.iter().filter(|root| state.vault.forget(root)).count();
-        state.sync_leases();
+        state.sync_leases(Now::read());
         drop(state);
         self.questions.changed();
         Ok(forgotten)
@@ -272,6 +290,10 @@ impl Sessions {
             return Err(Refusal::NeedsMfa(question()));
         }
         let place = self.questions.join(&resolved.root, ask);
+        if ask == Ask::Person {
+            // The person came back to it.
+            self.state().put_off.remove(&resolved.root);
+        }
         let mut limit = pin!(tokio::time::sleep(WAIT_LIMIT));
         loop {
             let mut change = pin!(self.questions.change());
@@ -281,8 +303,15 @@ impl Sessions {
             }
             match place.turn() {
                 Turn::Ask => {
+                    if ask == Ask::PersonUnlessAsked {
+                        // Before the question: whatever ends it, nobody is asked twice by a prompt.
+                        self.state().put_off.insert(resolved.root.clone());
+                    }
                     let claim = Box::new(Claim { place, root: resolved.root.clone(), after });
                     return Ok(Opened::YourTurn(question(), claim));
+                }
+                Turn::Wait if ask == Ask::PersonUnlessAsked => {
+                    return Err(Refusal::AskedElsewhere { profile: resolved.plan.profile.clone() });
                 }
                 Turn::Nobody => return Err(Refusal::NeedsMfa(question())),
                 Turn::Wait => tokio::select! {
@@ -349,7 +378,9 @@ impl Sessions {
         );
         let mut state = self.state();
         state.vault.put(key.clone(), profile, held);
-        state.sync_leases();
+        state.put_off.remove(key);
+        state.retry_at.remove(profile);
+        state.sync_leases(now);
         drop(state);
         self.questions.changed();
     }
@@ -363,11 +394,16 @@ impl Sessions {
         let profile = &resolved.plan.profile;
         let mut guard = self.state();
         let state = &mut *guard;
-        let Some(held) = state.vault.get(key, profile, Now::read()) else {
+        let now = Now::read();
+        state.notify_before.clone_from(&resolved.configuration.notify_before);
+        let level = state.level(&resolved.root, now);
+        let Some(held) = state.vault.get(key, profile, now) else {
             return Err(Refusal::NeedsMfa(resolved.question(true)));
         };
+        let told = Told::Ready { number: held.number, root: resolved.root.clone(), level };
         let lease = state.leases.as_mut();
-        let lease = lease.and_then(|leases| leases.give(profile, held.number, held.deadline.wall).ok());
+        let lease =
+            lease.and_then(|leases| leases.give(profile, told, held.deadline.wall, &held.access_key_id).ok());
         let region = replaces.and_then(|name| resolved.files.section(name)?.get("region"));
         let variables = resolved.configuration.profile.get(profile);
         Ok(Credentials {
@@ -413,13 +449,31 @@ impl Sessions {
 }
 
 impl State {
-    /// Takes back what is no longer true.
-    fn sync_leases(&mut self) {
-        let vault = &self.vault;
-        if let Some(leases) = &mut self.leases {
-            leases.keep(|_, number| vault.holds(number));
+    /// Lets go of what is over, and takes back what is no longer true.
+    fn sync_leases(&mut self, now: Now) {
+        self.vault.drop_expired(now);
+        let Self { vault, leases, notify_before, told, .. } = self;
+        told.retain(|(number, _)| vault.holds(*number));
+        if let Some(leases) = leases {
+            leases.keep(|told| match told {
+                Told::Ready { number, root, level } => {
+                    vault.holds(*number) && *level == passed(notify_before, vault.left(root, now))
+                }
+                Told::Ended { missing } => vault.left(missing, now).is_none(),
+            });
         }
     }
+
+    /// How many of the moments worth telling have passed for a session.
+    fn level(&self, root: &SessionKey, now: Now) -> usize {
+        passed(&self.notify_before, self.vault.left(root, now))
+    }
+}
+
+/// How many of the spans before its end a session has entered.
+fn passed(notify_before: &[u32], left: Option<u64>) -> usize {
+    let left = left.unwrap_or(0);
+    notify_before.iter().filter(|span| left <= u64::from(**span)).count()
 }
 
 /// With how little time left a session is not given out any more where it can be renewed, in seconds.

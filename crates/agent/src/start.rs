@@ -207,6 +207,7 @@ async fn serve(listener: Listener, address: &Address, environment: Environment) 
     };
     tokio::select! {
         () = server::serve(listener, sessions.clone(), connections(), stop.clone(), handle) => {}
+        () = sessions.clone().keep_watch() => {}
         () = stop.notified() => {}
         () = platform::termination() => {}
     }

@@ -167,6 +167,32 @@ impl Vault {
         self.sessions.get(key).map_or(0, |held| held.number)
     }
 
+    /// Seconds left of a session; none where it is not held, or over.
+    pub fn left(&self, key: &SessionKey, now: Now) -> Option<u64> {
+        self.sessions.get(key).map(|held| held.deadline.left(now)).filter(|left| *left > 0)
+    }
+
+    /// All sessions, with their seconds left.
+    pub fn all_left(&self, now: Now) -> impl Iterator<Item = (&SessionKey, u64, u64)> {
+        self.sessions.iter().map(move |(key, held)| (key, held.number, held.deadline.left(now)))
+    }
+
+    /// Lets go of what is over.
+    pub fn drop_expired(&mut self, now: Now) {
+        let over: Vec<SessionKey> = self
+            .sessions
+            .iter()
+            .filter(|(_, held)| held.deadline.left(now) == 0)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in over {
+            self.sessions.remove(&key);
+            if key.root() == &key {
+                self.expired.insert(key);
+            }
+        }
+    }
+
     /// Whether the session with this number is still held.
     pub fn holds(&self, number: u64) -> bool {
         self.sessions.values().any(|held| held.number == number)
@@ -215,21 +241,6 @@ impl Vault {
     pub fn describe_one(&mut self, key: &SessionKey, now: Now) -> Option<Session> {
         self.drop_expired(now);
         self.sessions.get(key).map(|held| describe(key, held, now))
-    }
-
-    fn drop_expired(&mut self, now: Now) {
-        let over: Vec<SessionKey> = self
-            .sessions
-            .iter()
-            .filter(|(_, held)| held.deadline.left(now) == 0)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in over {
-            self.sessions.remove(&key);
-            if key.root() == &key {
-                self.expired.insert(key);
-            }
-        }
     }
 }
 

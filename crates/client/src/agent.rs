@@ -343,6 +343,8 @@ fn patience(request: &Request) -> Duration {
         Request::Credentials { .. } | Request::Session { .. } | Request::Login { .. } | Request::Profiles => {
             LONG
         }
+        // A prompt waits for it.
+        Request::Shell { .. } => Duration::from_millis(200),
         Request::Logout { .. } | Request::Status | Request::Log | Request::Stop { .. } => {
             Duration::from_secs(5)
         }

@@ -69,9 +69,77 @@ pub enum Command {
     Status(Status),
     /// List the profiles of the AWS config files, and which of them can work
     Profiles(Profiles),
+    /// Choose this shell's profile, or none (needs the hook: see `mfa-agent init --help`)
+    Use(Use),
+    /// Print the hook that keeps a shell's credentials right
+    #[command(
+        after_long_help = "In the rc file of the shell:\n  eval \"$(mfa-agent init bash)\"        ~/.bashrc\n  eval \"$(mfa-agent init zsh)\"         ~/.zshrc\n  mfa-agent init fish | source          ~/.config/fish/config.fish"
+    )]
+    Init {
+        /// The shell
+        #[arg(value_enum)]
+        shell: HookedShell,
+    },
+    /// What the hook calls; not for people
+    #[command(subcommand, hide = true)]
+    Hook(Hook),
     /// Start, stop and look at the agent itself
     #[command(subcommand)]
     Agent(Agent),
+}
+
+/// The shells that have a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HookedShell {
+    /// bash
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
+}
+
+/// `mfa-agent use`
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[group(skip)]
+pub struct Use {
+    /// The profile; else it is chosen from a list
+    #[arg(value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// Leave this shell without credentials
+    #[arg(long, conflicts_with = "name")]
+    pub none: bool,
+}
+
+/// `mfa-agent hook`
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum Hook {
+    /// Print what makes this shell right
+    Sync {
+        /// The shell to print for
+        #[arg(long, value_enum)]
+        shell: Shell,
+        /// A command is about to run: nobody can be asked
+        #[arg(long)]
+        command: bool,
+    },
+    /// Ask for a code, and print what sets the credentials
+    Ask {
+        /// The shell to print for
+        #[arg(long, value_enum)]
+        shell: Shell,
+    },
+    /// Print what `use` does to this shell
+    Use {
+        /// The shell to print for
+        #[arg(long, value_enum)]
+        shell: Shell,
+        /// What for
+        #[command(flatten)]
+        args: Use,
+    },
+    /// Print the names of the profiles, for completion
+    Profiles,
 }
 
 /// `mfa-agent env`
@@ -204,14 +272,21 @@ fn by_hand(arguments: &[OsString]) -> Option<Env> {
     Some(env)
 }
 
-/// The verb is `env`, whatever else may be wrong with the arguments: somebody evaluates our stdout.
-pub fn is_env(arguments: &[OsString]) -> bool {
+/// Somebody evaluates our stdout, whatever else may be wrong with the arguments: the verb is `env`, or `hook use`.
+pub fn is_evaluated(arguments: &[OsString]) -> bool {
+    let mut verbs = Vec::with_capacity(2);
     let mut arguments = arguments.iter().skip(1).map(OsString::as_os_str);
     while let Some(argument) = arguments.next() {
         if argument == OsStr::new("--profile") || argument == OsStr::new("--color") {
             arguments.next();
         } else if !argument.as_encoded_bytes().starts_with(b"-") {
-            return argument == OsStr::new("env");
+            verbs.push(argument);
+        }
+        match verbs.as_slice() {
+            [env] if *env == OsStr::new("env") => return true,
+            [hook, verb] => return *hook == OsStr::new("hook") && *verb == OsStr::new("use"),
+            [] | [_] => {}
+            _ => return false,
         }
     }
     false
@@ -226,27 +301,9 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
 /// Seconds of `12h`, `45m`, `1h30m`, `900`, `900s`, within what STS takes.
 fn duration(text: &str) -> Result<u32, String> {
     let bounds = protocol::SESSION_SECONDS;
-    spell_duration(text).filter(|seconds| bounds.contains(seconds)).ok_or_else(|| {
+    protocol::duration::parse(text).filter(|seconds| bounds.contains(seconds)).ok_or_else(|| {
         format!("{} to {} seconds (15m to 36h), e.g. 12h, 45m, 1h30m, 900", bounds.start(), bounds.end())
     })
-}
-
-fn spell_duration(text: &str) -> Option<u32> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().ok();
-    }
-    let mut seconds: u32 = 0;
-    let mut rest = text;
-    // Each unit once, the larger first.
-    for (unit, length) in [('h', 3600), ('m', 60), ('s', 1)] {
-        let Some((number, after)) = rest.split_once(unit) else { continue };
-        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        seconds = number.parse::<u32>().ok()?.checked_mul(length)?.checked_add(seconds)?;
-        rest = after;
-    }
-    (rest.is_empty() && !text.is_empty()).then_some(seconds)
 }
 
 #[cfg(test)]
@@ -342,11 +399,11 @@ mod tests {
     #[test]
     fn env_is_known_even_where_the_rest_is_wrong() {
         for line in ["env --bogus", "--color never env a b", "--profile x env --nope", "--color=never env"] {
-            assert!(is_env(&argv(line)), "{line}");
+            assert!(is_evaluated(&argv(line)), "{line}");
             assert!(Invocation::try_parse_from(argv(line)).is_err() || line == "--color=never env", "{line}");
         }
         for line in ["login env", "--profile env login", "status"] {
-            assert!(!is_env(&argv(line)), "{line}");
+            assert!(!is_evaluated(&argv(line)), "{line}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod agent;
 mod env;
+mod hook;
+mod init;
 mod login;
 mod logout;
 mod profiles;
@@ -23,6 +25,9 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
             status::run(profile, args.json, invocation.color, environment)
         }
         Command::Profiles(args) => profiles::run(args, environment),
+        Command::Use(args) => hook::use_without_hook(args),
+        Command::Init { shell } => init::run(*shell),
+        Command::Hook(args) => hook::run(args, environment),
         Command::Agent(args) => agent::run(args, invocation.color, environment),
     }
 }

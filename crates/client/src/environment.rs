@@ -20,6 +20,10 @@ pub struct Environment {
     pub aws_profile: Option<OsString>,
     /// `MFA_AGENT_PROFILE`: the profile that `env` gave to this shell.
     pub own_profile: Option<OsString>,
+    /// `MFA_AGENT_LEASE`: the file that exists while what this shell was told is true.
+    pub lease: Option<OsString>,
+    /// `AWS_ACCESS_KEY_ID`: the key that this shell holds.
+    pub key_id: Option<OsString>,
     /// `AWS_REGION`.
     pub region: Option<OsString>,
     /// `AWS_DEFAULT_REGION`.
@@ -36,6 +40,8 @@ impl Environment {
             home: read("HOME"),
             aws_profile: read("AWS_PROFILE"),
             own_profile: read("MFA_AGENT_PROFILE"),
+            lease: read("MFA_AGENT_LEASE"),
+            key_id: read("AWS_ACCESS_KEY_ID"),
             region: read("AWS_REGION"),
             default_region: read("AWS_DEFAULT_REGION"),
         }

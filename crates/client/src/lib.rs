@@ -10,6 +10,7 @@ mod failure;
 mod message;
 mod mfa;
 mod output;
+mod picker;
 mod platform;
 mod prompt;
 mod sanitize;
@@ -38,7 +39,7 @@ pub fn main() -> u8 {
     match done {
         Ok(()) => Exit::Done as u8,
         Err(failure) => {
-            if args::is_env(&arguments) {
+            if args::is_evaluated(&arguments) {
                 // `eval "$(…)"` loses our exit status; this gives it back.
                 let _ = output::data(shell::FAILS);
             }

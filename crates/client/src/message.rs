@@ -47,6 +47,11 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             "an MFA code is six digits".to_owned(),
             "type the six digits that the MFA device shows now".to_owned(),
         ),
+        Refusal::AskedElsewhere { profile } => (
+            Exit::NeedsCode,
+            format!("the code for {profile} is asked for in another terminal"),
+            "type it there".to_owned(),
+        ),
         Refusal::WrongCode { serial } => (
             Exit::Aws,
             format!("AWS did not accept the code of {serial}"),

@@ -23,14 +23,43 @@ pub struct Asker<'a> {
     terminal: Option<Terminal>,
     waits: bool,
     duration: Option<u32>,
+    /// Who asks: a person's command, or a prompt that nobody called.
+    manners: Manners,
 }
+
+/// How to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manners {
+    /// A person ran this and waits for it.
+    Called,
+    /// A prompt asks by itself: not while another terminal is asking, and not for long.
+    Uncalled,
+}
+
+/// How long a prompt asks that nobody called.
+const UNCALLED_PATIENCE: Duration = Duration::from_mins(1);
 
 impl<'a> Asker<'a> {
     /// Takes the code that was given, if one was, and else looks for a terminal.
     pub fn new(agent: &'a Agent, code: &Code, no_prompt: bool) -> Result<Self, Failure> {
         let given = code.code.as_ref().map(given).transpose()?;
         let terminal = if no_prompt { None } else { Terminal::open() };
-        Ok(Self { agent, given, terminal, waits: !no_prompt, duration: code.duration })
+        let manners = Manners::Called;
+        Ok(Self { agent, given, terminal, waits: !no_prompt, duration: code.duration, manners })
+    }
+
+    /// For a prompt that asks by itself. `None` where there is no terminal, or something is typed already.
+    pub fn uncalled(agent: &'a Agent) -> Option<Self> {
+        let mut terminal = Terminal::open()?;
+        // Whole lines can be seen as the terminal is, the beginning of one only key by key.
+        terminal.take_keys().ok()?;
+        let typed = terminal.wait(None, Duration::ZERO).ok()? == platform::Event::Key;
+        terminal.restore();
+        if typed {
+            return None;
+        }
+        let manners = Manners::Uncalled;
+        Some(Self { agent, given: None, terminal: Some(terminal), waits: false, duration: None, manners })
     }
 
     /// Puts the request to the agent until it is answered. Where a code was needed and taken, the reply is that
@@ -81,6 +110,7 @@ impl<'a> Asker<'a> {
         match (&self.given, &self.terminal) {
             // Who has the code waits for nobody who is still being asked for it.
             (Some(_), _) => Ask::Never,
+            (None, Some(_)) if self.manners == Manners::Uncalled => Ask::PersonUnlessAsked,
             (None, Some(_)) => Ask::Person,
             _ if self.waits => Ask::Wait,
             _ => Ask::Never,
@@ -100,6 +130,9 @@ impl<'a> Asker<'a> {
     ) -> Result<Option<Reply>, Failure> {
         let Some(terminal) = &mut self.terminal else { return Ok(None) };
         let mut prompt = Prompt::new(terminal, question, writes_unicode());
+        if self.manners == Manners::Uncalled {
+            prompt.set_patience(UNCALLED_PATIENCE);
+        }
         let mut note = Note::None;
         let mut tries_left = TRIES;
         loop {

@@ -62,6 +62,8 @@ pub struct Prompt<'a> {
     /// For the tries after the first, which leave more room for words behind the digits.
     short_label: String,
     bullet: char,
+    /// How long nobody needs to answer.
+    patience: Duration,
     /// The Enter that habit adds to the last code has not come yet.
     enter_owed: bool,
 }
@@ -78,7 +80,13 @@ impl<'a> Prompt<'a> {
         if let Some(about) = about {
             terminal.write(&format!("{about}\n"));
         }
-        Self { terminal, label, short_label, bullet: if unicode { '•' } else { '*' }, enter_owed: false }
+        let bullet = if unicode { '•' } else { '*' };
+        Self { terminal, label, short_label, bullet, patience: PATIENCE, enter_owed: false }
+    }
+
+    /// Gives up earlier, or later.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// Takes six digits. The terminal stays without echo until the prompt is dropped, while the code is tried.
@@ -95,7 +103,7 @@ impl<'a> Prompt<'a> {
             drawn: 0,
         };
         let begun = Instant::now();
-        let give_up_at = begun + PATIENCE;
+        let give_up_at = begun + self.patience;
         loop {
             let now = Instant::now();
             let mut limit = give_up_at.saturating_duration_since(now);
@@ -127,7 +135,12 @@ impl<'a> Prompt<'a> {
                 }
                 Event::Timeout if Instant::now() >= give_up_at => {
                     self.end_line(&line);
-                    return Err(Failure::new(Exit::NeedsCode, "nobody typed an MFA code for 5 minutes"));
+                    let minutes = match self.patience.as_secs() / 60 {
+                        1 => "a minute".to_owned(),
+                        minutes => format!("{minutes} minutes"),
+                    };
+                    let what = format!("nobody typed an MFA code for {minutes}");
+                    return Err(Failure::new(Exit::NeedsCode, what));
                 }
                 Event::Timeout => continue,
                 Event::Key => {}

@@ -44,6 +44,22 @@ impl Shell {
         }
     }
 
+    /// Adds the statement that sets a variable of the shell's own.
+    pub fn set(self, script: &mut WipedBytes, name: &str, value: &[u8]) {
+        match self {
+            Self::Posix => posix::set(script, name, value),
+            Self::Fish => fish::set(script, name, value),
+        }
+    }
+
+    /// Adds the text as one word.
+    pub fn quote(self, script: &mut WipedBytes, text: &[u8]) {
+        match self {
+            Self::Posix => posix::quote(script, text),
+            Self::Fish => fish::quote(script, text),
+        }
+    }
+
     /// Adds the statement that removes the variable. It succeeds where there is none.
     pub fn unset(self, script: &mut WipedBytes, name: &str) {
         match self {

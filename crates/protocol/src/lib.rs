@@ -87,6 +87,12 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         duration: Option<u32>,
     },
+    /// What has become of a profile since a shell was told of it? Asked by the prompt's hook; answered at
+    /// once, without a call to AWS, by [`Reply::Shell`].
+    Shell {
+        /// The shell's profile (`MFA_AGENT_PROFILE`).
+        profile: String,
+    },
     /// Forget the sessions behind these profiles, or all. Answered by [`Reply::LoggedOut`].
     Logout {
         /// The profiles, none for the configured default one; ignored with `all`.
@@ -116,6 +122,9 @@ pub enum Ask {
     Never,
     /// It has nobody to ask, but waits while another client asks.
     Wait,
+    /// It can ask a person, but does not stand in line: where another client asks, it is told so
+    /// ([`Refusal::AskedElsewhere`]). What the prompt's hook does.
+    PersonUnlessAsked,
     /// It can ask a person. A [`Refusal::NeedsMfa`] to it means "your turn": until it closes the
     /// connection, everybody else who needs this session waits. The agent closes the connection when the
     /// session came from elsewhere.
@@ -130,6 +139,8 @@ pub enum Reply {
     Credentials(Credentials),
     /// To [`Request::Session`] and [`Request::Login`].
     Session(Session),
+    /// To [`Request::Shell`].
+    Shell(ShellState),
     /// To [`Request::Logout`].
     LoggedOut {
         /// How many MFA sessions were forgotten.
@@ -179,6 +190,43 @@ pub struct Credentials {
     /// Further variables that the person's configuration sets with this profile.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
+}
+
+/// What a shell that uses a profile needs to know.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShellState {
+    /// There are credentials.
+    Ready {
+        /// These.
+        credentials: Box<Credentials>,
+        /// The session behind them ends in so many seconds, and this shell is the one that says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_in: Option<u64>,
+        /// The person wants to be asked for a new one now.
+        #[serde(default)]
+        ask: bool,
+    },
+    /// There are none.
+    Ended {
+        /// Why.
+        reason: EndReason,
+        /// File name of the lease that exists until there are some.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lease: Option<String>,
+        /// Nobody was asked for a code yet, and the person wants to be.
+        ask: bool,
+    },
+}
+
+/// Why a shell has no credentials any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The session ran out.
+    Expired,
+    /// There is no session: it was forgotten, by `logout` or with the agent that held it.
+    NoSession,
 }
 
 /// What kind of session the agent holds.

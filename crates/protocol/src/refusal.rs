@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 pub enum Refusal {
     /// There is no MFA session, and this is what to ask for. To a client that can ask: it is its turn.
     NeedsMfa(Question),
+    /// There is no MFA session, and another client is asking for it now.
+    AskedElsewhere {
+        /// The profile.
+        profile: String,
+    },
     /// The code is not [`crate::CODE_DIGITS`] ASCII digits.
     MalformedCode,
     /// AWS did not take the code: mistyped, too old, or used elsewhere.

@@ -1,7 +1,7 @@
 //! `mfa-agent env`: shell code that sets a profile's credentials, or removes them.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use protocol::{Credentials, Reply, Request};
 
@@ -22,17 +22,16 @@ const IN_THE_WAY: [&str; 5] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
 ];
-/// What is set for every profile.
-const ALWAYS_SET: [&str; 8] = [
+/// The credentials themselves.
+pub const CREDENTIALS: [&str; 5] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_CREDENTIAL_EXPIRATION",
     "AWS_SESSION_EXPIRATION",
-    "MFA_AGENT_PROFILE",
-    "MFA_AGENT_LEASE",
-    "MFA_AGENT_EXP",
 ];
+/// What tells a shell whose credentials it has, and as long as what.
+pub const OURS: [&str; 3] = ["MFA_AGENT_PROFILE", "MFA_AGENT_LEASE", "MFA_AGENT_EXP"];
 /// What is set where the profile has a region.
 const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// How often credentials may turn out to need another code, as when a session ends at that very moment.
@@ -49,8 +48,7 @@ pub fn run(args: &Env, option: Option<&str>, environment: &Environment) -> Resul
         let profile = environment.profile(args.name.as_deref().or(option))?;
         let agent = Agent::locate(environment)?;
         let credentials = credentials(&agent, profile.as_deref(), args, environment)?;
-        let lease = credentials.lease.as_deref().and_then(|name| lease(&agent, name));
-        script(shell, &credentials, lease.as_deref(), environment)?
+        script(shell, &credentials, &agent, environment)?
     };
     output::data(script.bytes())?;
     if platform::stdout_is_terminal() {
@@ -70,11 +68,19 @@ fn credentials(
     args: &Env,
     environment: &Environment,
 ) -> Result<Credentials, Failure> {
+    obtain(Asker::new(agent, &args.code, args.no_prompt)?, profile, environment)
+}
+
+/// The credentials of a profile, with a code where one is needed.
+pub fn obtain(
+    mut asker: Asker<'_>,
+    profile: Option<&str>,
+    environment: &Environment,
+) -> Result<Credentials, Failure> {
     let replaces = || {
         let own = environment.own_profile.as_deref().and_then(OsStr::to_str)?;
         environment.has_region().then(|| own.to_owned())
     };
-    let mut asker = Asker::new(agent, &args.code, args.no_prompt)?;
     for _ in 0..ROUNDS {
         let reply = asker.get(profile, |ask, _| Request::Credentials {
             profile: profile.map(str::to_owned),
@@ -92,7 +98,7 @@ fn credentials(
 }
 
 /// The path of the lease, if this host has it: a socket forwarded from elsewhere has none here.
-fn lease(agent: &Agent, name: &str) -> Option<PathBuf> {
+pub fn lease(agent: &Agent, name: &str) -> Option<PathBuf> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let is_file_name = name.bytes().all(plain) && !name.starts_with('.') && !name.is_empty();
     let path = agent.leases().join(name);
@@ -100,13 +106,14 @@ fn lease(agent: &Agent, name: &str) -> Option<PathBuf> {
 }
 
 /// The whole of what is printed, or nothing.
-fn script(
+pub fn script(
     shell: Shell,
     credentials: &Credentials,
-    lease: Option<&Path>,
+    agent: &Agent,
     environment: &Environment,
 ) -> Result<WipedBytes, Failure> {
     check(credentials)?;
+    let lease = credentials.lease.as_deref().and_then(|name| lease(agent, name));
     let mut script = WipedBytes::with_capacity(4096);
     let mut export = |name: &str, value: &[u8]| shell.export(&mut script, name, value);
     export("AWS_ACCESS_KEY_ID", credentials.access_key_id.as_bytes());
@@ -120,7 +127,7 @@ fn script(
         }
     }
     export("MFA_AGENT_PROFILE", credentials.profile.as_bytes());
-    if let Some(lease) = lease {
+    if let Some(lease) = &lease {
         export("MFA_AGENT_LEASE", shell::bytes(lease.as_os_str()));
     }
     export("MFA_AGENT_EXP", credentials.expires_at.to_string().as_bytes());
@@ -181,7 +188,7 @@ fn check(credentials: &Credentials) -> Result<(), Failure> {
         if !shell::is_name(name) {
             return Err(no_value(name, "has a name that no shell takes"));
         }
-        if ALWAYS_SET.iter().chain(&IN_THE_WAY).chain(&REGIONS).any(|ours| ours == name) {
+        if CREDENTIALS.iter().chain(&OURS).chain(&IN_THE_WAY).chain(&REGIONS).any(|ours| ours == name) {
             return Err(no_value(name, "is one that mfa-agent sets itself"));
         }
         if value.contains('\0') {
@@ -194,10 +201,10 @@ fn check(credentials: &Credentials) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `--unset`. Works without an agent.
-fn unset(shell: Shell, environment: &Environment) -> WipedBytes {
+/// Removes all that `env` sets. Works without an agent.
+pub fn unset(shell: Shell, environment: &Environment) -> WipedBytes {
     let mut script = WipedBytes::with_capacity(1024);
-    for name in ALWAYS_SET {
+    for name in CREDENTIALS.into_iter().chain(OURS) {
         shell.unset(&mut script, name);
     }
     if let Some(own) = &environment.own_profile

@@ -67,6 +67,11 @@ pub fn stdout_is_terminal() -> bool {
     termios::isatty(stdio::stdout())
 }
 
+/// Somebody looks at stderr.
+pub fn stderr_is_terminal() -> bool {
+    termios::isatty(stdio::stderr())
+}
+
 /// Writes all of it to stdout, in one call where the system lets us.
 pub fn write_stdout(bytes: &[u8]) -> io::Result<()> {
     write_all(stdio::stdout(), bytes)

@@ -11,6 +11,13 @@ pub fn export(script: &mut WipedBytes, name: &str, value: &[u8]) {
     script.push(b";\n");
 }
 
+pub fn set(script: &mut WipedBytes, name: &str, value: &[u8]) {
+    script.push(name.as_bytes());
+    script.push(b"=");
+    quote(script, value);
+    script.push(b";\n");
+}
+
 pub fn unset(script: &mut WipedBytes, name: &str) {
     script.push(b"unset ");
     script.push(name.as_bytes());

@@ -104,6 +104,18 @@ impl Terminal {
         }
     }
 
+    /// A line as the terminal itself edits it; `None` at its end.
+    pub fn line(&self) -> Option<String> {
+        let mut line = Vec::new();
+        while line.len() < 4_096 {
+            match self.key()? {
+                b'\n' | b'\r' => break,
+                byte => line.push(byte),
+            }
+        }
+        Some(String::from_utf8_lossy(&line).into_owned())
+    }
+
     /// Waits for a key, for the other descriptor, for a signal; a signal comes before all else, and the
     /// other before a key.
     pub fn wait(&self, other: Option<BorrowedFd<'_>>, limit: Duration) -> io::Result<Event> {

@@ -1,0 +1,220 @@
+//! What the prompt's hook calls: the whole of its slow path. `sync` never touches the terminal and is done in
+//! an instant; `ask` is for the terminal alone.
+
+use std::ffi::OsStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use protocol::{Credentials, EndReason, Reply, Request, ShellState};
+
+use super::env;
+use crate::agent::Agent;
+use crate::args::{Code, Hook, Use};
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure};
+use crate::mfa::Asker;
+use crate::output::{self, WipedBytes};
+use crate::shell::{self, Shell, word};
+use crate::{platform, span};
+
+/// A file that is always there. As a shell's lease it leaves all to the clock.
+const ALWAYS_THERE: &str = "/";
+
+/// How long a prompt leaves an agent alone that did not answer, in seconds.
+const RETRY_SECONDS: u64 = 30;
+
+pub fn run(args: &Hook, environment: &Environment) -> Result<(), Failure> {
+    match args {
+        Hook::Sync { shell, command } => sync(*shell, *command, environment),
+        Hook::Ask { shell } => ask(*shell, environment),
+        Hook::Use { shell, args } => use_profile(*shell, args, environment),
+        Hook::Profiles => profiles(environment),
+    }
+}
+
+/// `use`, typed where no hook has taken the command over.
+pub fn use_without_hook(args: &Use) -> Result<(), Failure> {
+    let what =
+        if args.none { "--none".to_owned() } else { args.name.as_deref().map(word).unwrap_or_default() };
+    Err(Failure::new(Exit::Failed, format!("`use {what}` acts on a shell, and its hook is not loaded here"))
+        .hint("eval \"$(mfa-agent init bash)\", or zsh; in fish: mfa-agent init fish | source"))
+}
+
+/// Prints what makes this shell right.
+fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<(), Failure> {
+    let Some(profile) = environment.own_profile.as_deref().and_then(OsStr::to_str) else {
+        return output::data(stop_managing(shell).bytes());
+    };
+    if key_is_foreign(environment) {
+        // The person set keys by hand: they are not ours to touch.
+        return output::data(stop_managing(shell).bytes());
+    }
+    let agent = Agent::locate(environment);
+    let reply = agent.as_ref().map(|agent| agent.ask_running(Request::Shell { profile: profile.to_owned() }));
+    let script = match (&agent, reply) {
+        (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Ready { credentials, ends_in, ask }))))) => {
+            if let Some(seconds) = ends_in {
+                let left = span::of(u32::try_from(seconds).unwrap_or(u32::MAX));
+                aside(&format!("{profile}: {left} left; mfa-agent login {} --force", word(profile)));
+            }
+            ready(shell, &credentials, agent, environment, ask && !command)?
+        }
+        (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Ended { reason, lease, ask }))))) => {
+            let lease = lease.as_deref().and_then(|name| env::lease(agent, name));
+            if !ask || command {
+                aside(&match reason {
+                    EndReason::Expired => {
+                        format!("{profile}: the session has expired; mfa-agent use {}", word(profile))
+                    }
+                    EndReason::NoSession => format!("{profile}: no session; mfa-agent use {}", word(profile)),
+                });
+            }
+            if ask && command {
+                // Nobody can be asked now. The lease that is gone stays the shell's, so that the next prompt asks.
+                without(shell)
+            } else {
+                waiting(shell, lease.as_deref().map(|path| shell::bytes(path.as_os_str())), ask)
+            }
+        }
+        (_, answer) => {
+            // Said once, not every half minute.
+            if environment.lease.as_deref() != Some(OsStr::new(ALWAYS_THERE)) {
+                let why = match answer {
+                    Ok(Ok(None)) => "the agent is gone".to_owned(),
+                    Ok(Ok(Some(Reply::Refused(refusal)))) => crate::message::short(&refusal),
+                    _ => "the agent does not answer".to_owned(),
+                };
+                aside(&format!("{profile}: {why}; mfa-agent use {}", word(profile)));
+            }
+            waiting(shell, None, false)
+        }
+    };
+    output::data(script.bytes())
+}
+
+/// Asks on the terminal, and prints what sets the credentials. What is printed on failure is nothing: the shell
+/// is already as it should be without an answer.
+fn ask(shell: Shell, environment: &Environment) -> Result<(), Failure> {
+    let Some(profile) = environment.own_profile.as_deref().and_then(OsStr::to_str) else { return Ok(()) };
+    let agent = Agent::locate(environment)?;
+    let Some(asker) = Asker::uncalled(&agent) else {
+        // Something is typed already, and belongs to the shell: at the next prompt, then.
+        let mut script = WipedBytes::with_capacity(64);
+        shell.set(&mut script, "__mfa_agent_ask", b"1");
+        return output::data(script.bytes());
+    };
+    match env::obtain(asker, Some(profile), environment) {
+        Ok(credentials) => output::data(env::script(shell, &credentials, &agent, environment)?.bytes()),
+        Err(failure) => {
+            if failure.exit != Exit::Cancelled {
+                aside(&format!("{profile}: {}", failure.what));
+            }
+            aside(&format!("put off; mfa-agent use {} asks again", word(profile)));
+            // The exit status would say no more than that.
+            Ok(())
+        }
+    }
+}
+
+/// Prints what `use` does to this shell.
+fn use_profile(shell: Shell, args: &Use, environment: &Environment) -> Result<(), Failure> {
+    if args.none {
+        return output::data(env::unset(shell, environment).bytes());
+    }
+    let agent = Agent::locate(environment)?;
+    let profile = match &args.name {
+        Some(name) => name.clone(),
+        None => crate::picker::pick(&names(&agent)?)?,
+    };
+    let asker = Asker::new(&agent, &Code::default(), false)?;
+    let credentials = env::obtain(asker, Some(&profile), environment)?;
+    output::data(env::script(shell, &credentials, &agent, environment)?.bytes())
+}
+
+/// Prints the names of the profiles that can work.
+fn profiles(environment: &Environment) -> Result<(), Failure> {
+    let names = names(&Agent::locate(environment)?)?;
+    let lines = names.iter().fold(String::new(), |lines, name| lines + name + "\n");
+    output::data(lines.as_bytes())
+}
+
+fn names(agent: &Agent) -> Result<Vec<String>, Failure> {
+    match agent.ask(Request::Profiles, None)?.reply {
+        Reply::Profiles(profiles) => {
+            let works = profiles.into_iter().filter(|profile| profile.problem.is_none());
+            Ok(works.map(|profile| profile.name).collect())
+        }
+        Reply::Refused(refusal) => Err(crate::message::refused(&refusal)),
+        _ => Err(crate::agent::unexpected()),
+    }
+}
+
+fn ready(
+    shell: Shell,
+    credentials: &Credentials,
+    agent: &Agent,
+    environment: &Environment,
+    ask: bool,
+) -> Result<WipedBytes, Failure> {
+    let mut script = env::script(shell, credentials, agent, environment)?;
+    if ask {
+        shell.set(&mut script, "__mfa_agent_ask", b"1");
+    }
+    Ok(script)
+}
+
+/// A shell without credentials.
+fn without(shell: Shell) -> WipedBytes {
+    let mut script = WipedBytes::with_capacity(1024);
+    for name in env::CREDENTIALS {
+        shell.unset(&mut script, name);
+    }
+    script
+}
+
+/// A shell without credentials that keeps its profile, and looks again when its lease goes, or by the clock.
+fn waiting(shell: Shell, lease: Option<&[u8]>, ask: bool) -> WipedBytes {
+    let mut script = without(shell);
+    if let Some(lease) = lease {
+        shell.export(&mut script, "MFA_AGENT_LEASE", lease);
+        shell.unset(&mut script, "MFA_AGENT_EXP");
+    } else {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        shell.export(&mut script, "MFA_AGENT_LEASE", ALWAYS_THERE.as_bytes());
+        shell.export(&mut script, "MFA_AGENT_EXP", (now + RETRY_SECONDS).to_string().as_bytes());
+    }
+    if ask {
+        shell.set(&mut script, "__mfa_agent_ask", b"1");
+    }
+    script
+}
+
+/// A shell whose credentials are none of ours, from here on.
+fn stop_managing(shell: Shell) -> WipedBytes {
+    let mut script = WipedBytes::with_capacity(256);
+    for name in env::OURS {
+        shell.unset(&mut script, name);
+    }
+    script
+}
+
+/// The shell has a key that is not the one its lease was given with.
+fn key_is_foreign(environment: &Environment) -> bool {
+    let Some(key) = &environment.key_id else { return false };
+    let key = key.as_encoded_bytes();
+    let tail = &key[key.len().saturating_sub(4)..];
+    match environment.lease.as_ref().map(|lease| lease.as_encoded_bytes()) {
+        Some(lease) => lease.iter().rposition(|byte| *byte == b'-').is_none_or(|at| &lease[at + 1..] != tail),
+        None => true,
+    }
+}
+
+/// A dim line, for what the person did not ask for.
+fn aside(line: &str) {
+    if platform::stderr_is_terminal() && !crate::environment::refuses_color() {
+        platform::write_stderr(
+            format!("\x1b[2mmfa-agent: {}\x1b[0m\n", crate::sanitize::sanitize(line)).as_bytes(),
+        );
+    } else {
+        output::words(&format!("mfa-agent: {line}"));
+    }
+}

@@ -1,0 +1,91 @@
+# The hook of mfa-agent for fish. In ~/.config/fish/config.fish:  mfa-agent init fish | source
+#
+# At a prompt that has nothing to do it costs a look whether a file is there. fish has no cheap clock: the agent
+# takes the lease away when the time is up, and in case that it died the clock is asked now and then.
+
+if status is-interactive
+
+    set -g __mfa_agent_bin @MFA_AGENT@
+    set -g __mfa_agent_ask
+    set -g __mfa_agent_ticks
+
+    function __mfa_agent_prompt --on-event fish_prompt
+        set -q MFA_AGENT_LEASE; or return
+        set -ga __mfa_agent_ticks x
+        builtin test -e "$MFA_AGENT_LEASE"; and not set -q __mfa_agent_ticks[16]; and builtin test "$MFA_AGENT_LEASE" != /; or __mfa_agent_look prompt
+    end
+
+    function __mfa_agent_before --on-event fish_preexec
+        set -q MFA_AGENT_LEASE; or return
+        builtin test -e "$MFA_AGENT_LEASE"; and not set -q __mfa_agent_ticks[16]; and builtin test "$MFA_AGENT_LEASE" != /; or __mfa_agent_look command
+    end
+
+    # Something may have changed, or it is time to ask the clock.
+    function __mfa_agent_look
+        # A trace would show the secrets.
+        set -l fish_trace
+        # A question waits for the next prompt: before a command nobody can be asked.
+        builtin test -n "$__mfa_agent_ask"; and builtin test "$argv[1]" = command; and return
+        set -g __mfa_agent_ticks
+        if builtin test -e "$MFA_AGENT_LEASE"; and __mfa_agent_reckon
+            return
+        end
+        set -g __mfa_agent_ask
+        if builtin test "$argv[1]" = command
+            command $__mfa_agent_bin hook sync --shell fish --command | source
+        else
+            command $__mfa_agent_bin hook sync --shell fish | source
+        end
+        if builtin test -n "$__mfa_agent_ask"; and builtin test "$argv[1]" != command; and isatty stdin; and builtin test "$TERM" != dumb; and builtin test -z "$INSIDE_EMACS$MC_SID"
+            set -g __mfa_agent_ask
+            command $__mfa_agent_bin hook ask --shell fish | source
+        end
+        # Something was typed already: it is asked at the next prompt.
+        if builtin test -n "$__mfa_agent_ask"
+            set -g __mfa_agent_ticks x x x x x x x x x x x x x x x x
+        end
+        __mfa_agent_reckon
+        return 0
+    end
+
+    # Works out $MFA_AGENT_PROMPT. Fails once the time is up.
+    function __mfa_agent_reckon
+        builtin test -z "$__mfa_agent_ask"; or return 1
+        set -g MFA_AGENT_PROMPT $MFA_AGENT_PROFILE
+        # Without an end the lease alone tells.
+        string match -qr '^[0-9]{1,11}$' -- "$MFA_AGENT_EXP"; or return 0
+        # The time of day, by two looks at the same file.
+        set -l now (math (path mtime /) + (path mtime -R /))
+        set -l left (math $MFA_AGENT_EXP - $now)
+        builtin test $left -gt 0; or return 1
+        set -q AWS_ACCESS_KEY_ID; or return 0
+        if builtin test $left -ge 3600
+            set -g MFA_AGENT_PROMPT "$MFA_AGENT_PROFILE "(math --scale=0 $left / 3600)h(math --scale=0 $left % 3600 / 60)m
+        else
+            set -g MFA_AGENT_PROMPT "$MFA_AGENT_PROFILE "(math --scale=0 $left / 60)m
+        end
+        return 0
+    end
+
+    # `mfa-agent use` acts on this shell; everything else is the program's own.
+    function mfa-agent --description 'AWS sessions with MFA'
+        if builtin test "$argv[1]" != use; or contains -- -h $argv; or contains -- --help $argv
+            command $__mfa_agent_bin $argv
+            return
+        end
+        set -l fish_trace
+        set -l code (command $__mfa_agent_bin hook use --shell fish $argv[2..-1])
+        set -l outcome $status
+        if builtin test $outcome -eq 0
+            printf '%s\n' $code | source
+            set -g __mfa_agent_ask
+            set -g __mfa_agent_ticks
+            set -q MFA_AGENT_LEASE; and __mfa_agent_reckon; or set -g MFA_AGENT_PROMPT
+        end
+        return $outcome
+    end
+
+    complete -c mfa-agent -f
+    complete -c mfa-agent -n __fish_use_subcommand -a 'agent env init login logout profiles status use'
+    complete -c mfa-agent -n '__fish_seen_subcommand_from env login logout status use' -a '(command $__mfa_agent_bin hook profiles 2>/dev/null)'
+end

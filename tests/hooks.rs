@@ -1,0 +1,270 @@
+//! The prompt's hook, in real shells on pseudo-terminals.
+
+use std::time::Instant;
+
+use crate::support::{SHELLS, Sandbox, Session, Shell};
+
+/// Types `use dev` and the code.
+#[track_caller]
+fn use_dev(sandbox: &Sandbox, session: &Session) {
+    let start = session.type_line("mfa-agent use dev");
+    session.answer(start, &sandbox.code());
+    session.wait_for_step(start);
+}
+
+/// Renews the session from another terminal.
+#[track_caller]
+fn renew_elsewhere(sandbox: &Sandbox) {
+    let run = sandbox.run(&["login", "dev", "--force", "--code", &sandbox.code()]);
+    assert_eq!(run.status, 0, "{run:?}");
+}
+
+/// Lets the session end. bash looks at its own clock past any faked one, so the agent is made to look at its.
+fn expire(sandbox: &Sandbox, clock: &std::path::Path) {
+    sandbox.advance(clock, 43_201);
+    assert_eq!(sandbox.run(&["status"]).status, 0);
+}
+
+#[test]
+fn use_asks_and_sets_this_shell() {
+    for shell in SHELLS {
+        let sandbox = Sandbox::new();
+        let session = Session::start(&sandbox, shell);
+        assert_eq!(session.key_id(), None);
+        use_dev(&sandbox, &session);
+        let environment = session.environment();
+        assert!(environment["AWS_ACCESS_KEY_ID"].starts_with("ASIA"), "{shell:?}");
+        assert_eq!(environment["MFA_AGENT_PROFILE"], "dev");
+        let shown = session.run("echo \"=$MFA_AGENT_PROMPT=\"");
+        assert!(shown.contains("=dev 11h59m=") || shown.contains("=dev 12h0m="), "{shell:?}: {shown}");
+        session.run("mfa-agent use --none");
+        let environment = session.environment();
+        assert!(
+            !environment.keys().any(|name| name.starts_with("AWS_ACCESS") || name.starts_with("MFA_AGENT_")),
+            "{shell:?}: {environment:?}"
+        );
+        let shown = session.run("echo \"=$MFA_AGENT_PROMPT=\"");
+        assert!(shown.contains("==\r\n"), "{shell:?}: {shown}");
+    }
+}
+
+#[test]
+fn a_renewal_elsewhere_is_here_at_the_next_prompt_without_a_word() {
+    for shell in SHELLS {
+        let sandbox = Sandbox::new();
+        let session = Session::start(&sandbox, shell);
+        use_dev(&sandbox, &session);
+        let first = session.key_id().unwrap();
+        renew_elsewhere(&sandbox);
+        // One command to come to the next prompt; what it was itself run with is another test's.
+        let shown = session.run("true");
+        let second = session.key_id().unwrap();
+        assert_ne!(first, second, "{shell:?}");
+        assert!(!shown.contains("mfa-agent:"), "{shell:?}: {shown}");
+    }
+}
+
+#[test]
+fn a_terminal_that_sat_idle_runs_its_very_next_command_with_the_new_key() {
+    // bash before 5.3 has no way to look before a command; bash-preexec gives it one.
+    for shell in [Shell::Zsh, Shell::Fish] {
+        let sandbox = Sandbox::new();
+        let session = Session::start(&sandbox, shell);
+        use_dev(&sandbox, &session);
+        let first = session.key_id().unwrap();
+        renew_elsewhere(&sandbox);
+        let second = session.key_id().unwrap();
+        assert_ne!(first, second, "{shell:?}");
+    }
+}
+
+#[test]
+fn an_expired_session_is_dropped_and_asked_for_once() {
+    for shell in SHELLS {
+        let mut sandbox = Sandbox::new();
+        let clock = sandbox.fake_clock();
+        let session = Session::start(&sandbox, shell);
+        use_dev(&sandbox, &session);
+        expire(&sandbox, &clock);
+        // The command itself may still run with the old key; the prompt behind it asks.
+        let start = session.type_line("true");
+        session.wait_for_step(start);
+        session.answer(start, "\r");
+        for _ in 0..5 {
+            let environment = session.environment();
+            assert!(!environment.contains_key("AWS_ACCESS_KEY_ID"), "{shell:?}");
+            assert_eq!(environment["MFA_AGENT_PROFILE"], "dev");
+        }
+        let shown = &session.terminal.screen()[start..];
+        assert_eq!(shown.matches("MFA code for dev").count(), 1, "{shell:?}: {shown}");
+        // A new session elsewhere brings this shell back.
+        let run = sandbox.run(&["login", "dev", "--code", &sandbox.code()]);
+        assert_eq!(run.status, 0, "{run:?}");
+        session.run("true");
+        assert!(session.key_id().is_some(), "{shell:?}");
+    }
+}
+
+#[test]
+fn an_expired_session_is_renewed_right_at_the_prompt() {
+    for shell in SHELLS {
+        let mut sandbox = Sandbox::new();
+        let clock = sandbox.fake_clock();
+        let session = Session::start(&sandbox, shell);
+        use_dev(&sandbox, &session);
+        let first = session.key_id().unwrap();
+        expire(&sandbox, &clock);
+        let start = session.type_line("true");
+        session.wait_for_step(start);
+        session.answer(start, &sandbox.code());
+        let second = session.key_id().unwrap();
+        assert_ne!(first, second, "{shell:?}");
+    }
+}
+
+#[test]
+fn a_logout_elsewhere_takes_the_credentials_from_every_shell() {
+    for shell in SHELLS {
+        let sandbox = Sandbox::new();
+        let session = Session::start(&sandbox, shell);
+        use_dev(&sandbox, &session);
+        assert_eq!(sandbox.run(&["logout", "dev"]).status, 0);
+        session.run("true");
+        assert_eq!(session.key_id(), None, "{shell:?}");
+        assert!(
+            !session
+                .terminal
+                .screen()
+                .contains("MFA code for dev (device arn:aws:iam::111122223333:mfa/alice): \r\n")
+        );
+        sandbox.log_in("dev");
+        session.run("true");
+        assert!(session.key_id().is_some(), "{shell:?}");
+    }
+}
+
+#[test]
+fn a_killed_agent_is_told_in_one_line_and_keeps_nobody_waiting() {
+    for shell in SHELLS {
+        let sandbox = Sandbox::new();
+        let session = Session::start(&sandbox, shell);
+        use_dev(&sandbox, &session);
+        sandbox.kill_agent();
+        // Its leases lie until the next agent; the lease of this shell goes with them, and so does the clock's
+        // trust in it: a person's command shows it.
+        sandbox.run(&["status"]);
+        std::fs::remove_dir_all(sandbox.runtime().join("lease")).unwrap();
+        let start = session.terminal.screen().len();
+        let begun = Instant::now();
+        for _ in 0..5 {
+            session.run("true");
+        }
+        assert!(begun.elapsed().as_secs() < 5, "{shell:?}");
+        assert_eq!(session.key_id(), None, "{shell:?}");
+        let shown = &session.terminal.screen()[start..];
+        assert_eq!(shown.matches("the agent is gone").count(), 1, "{shell:?}: {shown}");
+    }
+}
+
+#[test]
+fn a_shell_that_uses_no_profile_is_left_alone() {
+    for shell in SHELLS {
+        let sandbox = Sandbox::new();
+        let session = Session::start(&sandbox, shell);
+        session.run("true");
+        let environment = session.environment();
+        assert!(
+            !environment.keys().any(|name| name.starts_with("MFA_AGENT_") || name.starts_with("AWS_ACCESS")),
+            "{shell:?}"
+        );
+        assert!(!sandbox.socket().exists(), "{shell:?}: nothing is started");
+    }
+}
+
+#[test]
+fn keys_that_the_person_sets_by_hand_are_theirs() {
+    for shell in SHELLS {
+        let sandbox = Sandbox::new();
+        let session = Session::start(&sandbox, shell);
+        use_dev(&sandbox, &session);
+        session.run(match shell {
+            Shell::Fish => "set -gx AWS_ACCESS_KEY_ID AKIAMYOWN",
+            _ => "export AWS_ACCESS_KEY_ID=AKIAMYOWN",
+        });
+        renew_elsewhere(&sandbox);
+        session.run("true");
+        let environment = session.environment();
+        assert_eq!(environment["AWS_ACCESS_KEY_ID"], "AKIAMYOWN", "{shell:?}");
+        assert!(!environment.contains_key("MFA_AGENT_LEASE"), "{shell:?}");
+    }
+}
+
+#[test]
+fn what_is_typed_ahead_is_not_taken_for_a_code() {
+    for shell in SHELLS {
+        let mut sandbox = Sandbox::new();
+        let clock = sandbox.fake_clock();
+        let session = Session::start(&sandbox, shell);
+        use_dev(&sandbox, &session);
+        let gate = sandbox.home().join("gate");
+        let start = session.type_line(&format!("mkfifo {0} && cat {0}", gate.display()));
+        while !gate.exists() {
+            std::thread::yield_now();
+        }
+        expire(&sandbox, &clock);
+        // Typed while the command runs: it belongs to the shell.
+        session.terminal.type_in("echo typed-a\"\"head\r");
+        std::fs::write(&gate, "").unwrap();
+        session.wait_for_step(start);
+        session.terminal.wait_for_after(start, "typed-ahead\r\n");
+        // Then it asks.
+        session.answer(start, "\r");
+        session.run("true");
+    }
+}
+
+#[test]
+fn a_script_that_sources_the_rc_file_is_left_alone() {
+    for shell in SHELLS {
+        let sandbox = Sandbox::new();
+        let script = format!("{}\necho still here", shell.load());
+        let run = crate::support::Run::of(
+            &mut sandbox.command(crate::support::tool(shell.program()), ["-c", &script]),
+        );
+        assert_eq!(
+            (run.status, run.stdout.as_str(), run.stderr.as_str()),
+            (0, "still here\n", ""),
+            "{shell:?}"
+        );
+    }
+}
+
+#[test]
+fn a_quiet_prompt_makes_no_process() {
+    for shell in SHELLS {
+        let sandbox = Sandbox::new();
+        sandbox.log_in("dev");
+        let trace = sandbox.home().join("trace");
+        let session = Session::start_traced(&sandbox, shell, &trace);
+        session.run("mfa-agent use dev");
+        session.run("true");
+        // A builtin alone, so that all that could fork is the hook.
+        let processes = || {
+            let text = std::fs::read_to_string(&trace).unwrap();
+            // fish starts things of its own beside the shell.
+            let shell = text.split(' ').next().unwrap_or_default();
+            let makes = |line: &&str| {
+                line.starts_with(shell)
+                    && !line.contains("CLONE_THREAD")
+                    && !line.contains("resumed>")
+                    && ["clone", "fork(", "execve("].iter().any(|call| line.contains(call))
+            };
+            text.lines().filter(makes).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let before = processes();
+        for _ in 0..100 {
+            session.run("true");
+        }
+        assert_eq!(processes(), before, "{shell:?}");
+    }
+}

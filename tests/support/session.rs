@@ -1,0 +1,160 @@
+//! An interactive shell with the hook loaded, and a person at it.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::{Sandbox, Terminal, tool};
+
+/// A shell that has a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// All of them.
+pub const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
+
+/// An interactive shell in a terminal of its own.
+pub struct Session {
+    pub terminal: Terminal,
+    home: std::path::PathBuf,
+    steps: Cell<usize>,
+}
+
+impl Shell {
+    /// Its program.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+        }
+    }
+
+    /// The line of its rc file that loads the hook.
+    pub fn load(self) -> String {
+        let client = env!("CARGO_BIN_EXE_mfa-agent");
+        match self {
+            Self::Bash | Self::Zsh => format!("eval \"$({client} init {})\"\n", self.program()),
+            Self::Fish => format!("{client} init fish | source\n"),
+        }
+    }
+
+    /// Its rc file, below the home.
+    fn rc(self) -> &'static str {
+        match self {
+            Self::Bash => ".bashrc",
+            Self::Zsh => ".zshrc",
+            Self::Fish => ".config/fish/config.fish",
+        }
+    }
+
+    /// What keeps its screen simple.
+    fn plain(self) -> &'static str {
+        match self {
+            Self::Bash => "PS1='> '\nbind 'set enable-bracketed-paste off'\n",
+            Self::Zsh => "PS1='> '\nunsetopt prompt_cr prompt_sp\nunset zle_bracketed_paste\n",
+            Self::Fish => "set -g fish_greeting\nfunction fish_prompt; echo '> '; end\n",
+        }
+    }
+}
+
+impl Session {
+    /// A shell with the hook.
+    pub fn start(sandbox: &Sandbox, shell: Shell) -> Self {
+        Self::start_with(sandbox, shell, "", "")
+    }
+
+    /// A shell with the hook, and these lines of its rc file before and after it.
+    pub fn start_with(sandbox: &Sandbox, shell: Shell, before: &str, after: &str) -> Self {
+        sandbox.write(shell.rc(), &format!("{}{before}\n{}{after}\n", shell.plain(), shell.load()));
+        let arguments: &[&str] = match shell {
+            Shell::Bash => &["--noprofile", "-i"],
+            Shell::Zsh => &["-d", "-i"],
+            Shell::Fish => &["-i"],
+        };
+        Self::begin(sandbox, tool(shell.program()), arguments)
+    }
+
+    /// A shell with the hook, under strace, which notes every process that it makes.
+    pub fn start_traced(sandbox: &Sandbox, shell: Shell, trace: &std::path::Path) -> Self {
+        sandbox.write(shell.rc(), &format!("{}{}", shell.plain(), shell.load()));
+        let shell = tool(shell.program());
+        let arguments = [
+            "-f",
+            "-qq",
+            "-e",
+            "trace=process",
+            "-o",
+            trace.to_str().unwrap(),
+            shell.to_str().unwrap(),
+            "-i",
+        ];
+        Self::begin(sandbox, tool("strace"), &arguments)
+    }
+
+    fn begin(sandbox: &Sandbox, program: std::path::PathBuf, arguments: &[&str]) -> Self {
+        let session = Self {
+            terminal: Terminal::run_shown(sandbox, program, arguments),
+            home: sandbox.home(),
+            steps: Cell::new(0),
+        };
+        session.run("true");
+        session
+    }
+
+    /// Types a command, waits for its end, and returns what the screen showed from its prompt's answer on.
+    #[track_caller]
+    pub fn run(&self, command: &str) -> String {
+        let start = self.type_line(command);
+        self.wait_for_step(start)
+    }
+
+    /// Types a command whose end is waited for later.
+    pub fn type_line(&self, command: &str) -> usize {
+        let start = self.terminal.screen().len();
+        self.steps.set(self.steps.get() + 1);
+        // What is typed is shown too; the shell alone puts the word together.
+        self.terminal.type_in(&format!("{command}; echo s\"\"tep-{}\r", self.steps.get()));
+        start
+    }
+
+    /// Waits for the end of the last command.
+    #[track_caller]
+    pub fn wait_for_step(&self, start: usize) -> String {
+        self.terminal.wait_for_after(start, &format!("step-{}\r\n", self.steps.get()));
+        self.terminal.screen()[start..].to_owned()
+    }
+
+    /// Waits for the prompt to ask for a code, behind so much of the screen, and answers.
+    #[track_caller]
+    pub fn answer(&self, start: usize, keys: &str) {
+        self.terminal.wait_for_after(start, "MFA code for");
+        self.terminal.wait_for_after(start, "): ");
+        let asked = self.terminal.screen().len();
+        self.terminal.type_in(keys);
+        // What is typed before the answer is there is not for the shell.
+        self.terminal.wait_for_after(asked, "> ");
+    }
+
+    /// The environment that a command of this shell gets.
+    #[track_caller]
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let file = self.home.join("environment");
+        self.run(&format!("env -0 > {}", file.display()));
+        String::from_utf8_lossy(&fs::read(file).unwrap())
+            .split('\0')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// The key id that a command of this shell gets.
+    #[track_caller]
+    pub fn key_id(&self) -> Option<String> {
+        self.environment().remove("AWS_ACCESS_KEY_ID")
+    }
+}
