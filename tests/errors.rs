@@ -264,13 +264,13 @@ fn aws_words_are_printed_escaped() {
 }
 
 #[test]
-fn credentials_outside_awss_alphabet_are_not_printed() {
+fn credentials_outside_awss_alphabet_are_no_session() {
     for (secret, token) in [("x'; touch owned; '", "t"), ("s", "$(touch owned)"), ("s", "a\nb"), ("", "t")] {
         let sandbox = Sandbox::new();
         sandbox.simulator.plant_credentials("ASIAPLANTEDKEY000000", secret, token);
-        sandbox.log_in("dev");
-        let run = sandbox.run(&["env", "dev"]);
-        assert_eq!((run.status, run.stdout.as_str()), (1, "false\n"), "{run:?}");
+        let run = sandbox.run(&["env", "dev", "--code", &sandbox.code()]);
+        assert_eq!((run.status, run.stdout.as_str()), (7, "false\n"), "{run:?}");
+        assert_eq!(sandbox.run(&["status", "dev"]).status, 3);
     }
 }
 
@@ -394,8 +394,10 @@ fn a_person_who_cancels_gets_130_and_a_sane_terminal() {
     for cancel in ["\x03", "\r", "\x1b", "\x04"] {
         // A shell of its own keeps the terminal open after the client is gone.
         let script = format!("{} env dev; echo \"status $?\"; read -r end", env!("CARGO_BIN_EXE_mfa-agent"));
+        let script = format!("read -r begin; {script}");
         let terminal = Terminal::run(&sandbox, "/bin/sh", ["-c", &format!("{{ {script}; }} >/dev/tty")]);
         let before = terminal.modes();
+        terminal.type_in("\n");
         terminal.wait_for("MFA code for dev");
         assert_ne!(terminal.modes().local_modes, before.local_modes, "no echo while a code is typed");
         terminal.type_in(cancel);
@@ -405,4 +407,66 @@ fn a_person_who_cancels_gets_130_and_a_sane_terminal() {
         assert_eq!(terminal.finish().status, 0);
     }
     assert!(sandbox.simulator.calls().is_empty());
+}
+
+#[test]
+fn a_stop_that_nobody_waits_for_is_a_stop() {
+    use std::io::Write;
+    let sandbox = Sandbox::new();
+    sandbox.log_in("dev");
+    let pid = sandbox.agent_pid();
+    let mut stream = std::os::unix::net::UnixStream::connect(sandbox.socket()).unwrap();
+    stream.write_all(b"{\"protocol\":1,\"request\":{\"stop\":{}}}\n").unwrap();
+    drop(stream);
+    crate::lifecycle::wait_for_end(pid);
+    sandbox.log_in("dev");
+}
+
+#[test]
+fn a_logout_wins_over_a_call_in_flight() {
+    let sandbox = Sandbox::new();
+    let hold = sandbox.simulator.hold("GetSessionToken");
+    let login = sandbox.client(["login", "dev", "--code", &sandbox.code()]).spawn().unwrap();
+    assert!(sandbox.simulator.wait_for_calls("GetSessionToken", 1, Duration::from_secs(20)));
+    assert_eq!(sandbox.run(&["logout", "--all"]).status, 0);
+    hold.release();
+    let _ = login.wait_with_output().unwrap();
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 3);
+}
+
+#[test]
+fn a_config_file_that_is_no_file_keeps_nobody_waiting() {
+    let sandbox = Sandbox::new();
+    sandbox.log_in("dev");
+    let config = sandbox.home().join(".config/mfa-agent");
+    fs::create_dir_all(&config).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(config.join("config.toml")).status().unwrap();
+    assert!(pipe.success());
+    check_env(&sandbox, 5, &["config.toml", "no regular file"]);
+    assert_eq!(sandbox.run(&["status"]).status, 0);
+}
+
+#[test]
+fn many_profiles_are_listed_page_by_page() {
+    use std::fmt::Write;
+    let sandbox = Sandbox::new();
+    let mut config = String::new();
+    for number in 0..1_500 {
+        writeln!(config, "[profile organisation-account-{number:04}]\nsso_session = corp").unwrap();
+    }
+    sandbox.write(".aws/config", &config);
+    let run = sandbox.run(&["profiles", "--json"]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let profiles: Vec<protocol::Profile> = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(profiles.len(), 1_501);
+}
+
+#[test]
+fn a_clock_in_an_answer_does_not_make_a_session_longer() {
+    let sandbox = Sandbox::new();
+    // AWS's clock is behind by less than a signature would be refused for.
+    sandbox.simulator.set_offset(-200);
+    assert_eq!(sandbox.run(&["login", "dev", "--duration", "15m", "--code", &sandbox.code()]).status, 0);
+    let status: serde_json::Value = serde_json::from_str(&sandbox.run(&["status", "--json"]).stdout).unwrap();
+    assert!(status["sessions"][0]["seconds_left"].as_u64().unwrap() <= 960);
 }

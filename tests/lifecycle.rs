@@ -122,13 +122,41 @@ fn it_takes_only_its_own_socket_away() {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
     let pid = sandbox.agent_pid();
-    fs::remove_file(sandbox.socket()).unwrap();
-    let other = std::os::unix::net::UnixListener::bind(sandbox.socket()).unwrap();
+    let elsewhere = sandbox.runtime().join("other");
+    let other = std::os::unix::net::UnixListener::bind(&elsewhere).unwrap();
+    fs::rename(&elsewhere, sandbox.socket()).unwrap();
     signal(pid, rustix::process::Signal::TERM);
     wait_for_end(pid);
     assert!(sandbox.socket().exists());
     drop(other);
     fs::remove_file(sandbox.socket()).unwrap();
+}
+
+#[test]
+fn a_socket_that_was_removed_is_made_again_and_no_session_is_lost() {
+    let sandbox = Sandbox::new();
+    sandbox.log_in("dev");
+    let pid = sandbox.agent_pid();
+    for _ in 0..3 {
+        fs::remove_file(sandbox.socket()).unwrap();
+        let start = std::time::Instant::now();
+        while !sandbox.socket().exists() {
+            assert!(start.elapsed().as_secs() < 20, "it is not made again");
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(sandbox.agent_pid(), pid);
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+}
+
+#[test]
+fn when_its_folder_goes_the_agent_goes() {
+    let sandbox = Sandbox::new();
+    sandbox.log_in("dev");
+    let pid = sandbox.agent_pid();
+    fs::remove_dir_all(sandbox.runtime()).unwrap();
+    wait_for_end(pid);
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 3, "the next one starts as always");
 }
 
 #[test]
@@ -226,7 +254,7 @@ fn what_it_runs_with_is_shown_and_nothing_else_leaks_in() {
     assert!(!format!("{status:?}").contains("needle"));
 }
 
-fn wait_for_end(pid: i32) {
+pub fn wait_for_end(pid: i32) {
     let start = std::time::Instant::now();
     // A zombie has ended too: its parent may be this very test.
     while fs::exists(format!("/proc/{pid}")).unwrap() && stat_field(pid, 3) != "Z" {

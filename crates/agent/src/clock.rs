@@ -36,6 +36,11 @@ impl Deadline {
         Self { wall: now.wall.saturating_add(seconds), boot: now.boot.saturating_add(seconds) }
     }
 
+    /// Whether it is over by both clocks, not by one that jumped.
+    pub fn is_over_for_certain(self, now: Now) -> bool {
+        self.wall <= now.wall && self.boot <= now.boot
+    }
+
     /// Seconds left; 0 once it is over.
     pub fn left(self, now: Now) -> u64 {
         self.wall.saturating_sub(now.wall).min(self.boot.saturating_sub(now.boot))

@@ -26,7 +26,7 @@ impl Codes {
     /// Notes a code as sent. `Err` with the seconds until the device shows the next one, where it was sent
     /// before. `skew` is AWS's clock minus this machine's.
     pub fn send(&mut self, serial: &str, code: &Secret, now: Now, skew: i64) -> Result<(), u64> {
-        self.0.retain(|sent| sent.until.left(now) > 0);
+        self.0.retain(|sent| !sent.until.is_over_for_certain(now));
         if self.0.iter().any(|sent| sent.serial == serial && sent.code == *code) {
             let server_time = now.wall.saturating_add_signed(skew);
             return Err(STEP_SECONDS - server_time % STEP_SECONDS);

@@ -2,12 +2,13 @@
 //! than none.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use protocol::{Refusal, SESSION_SECONDS};
 use serde::{Deserialize, Deserializer, de};
+
+use crate::platform;
 
 /// What the person configured.
 #[derive(Debug, Clone, Deserialize)]
@@ -75,10 +76,12 @@ impl Configuration {
     pub fn read(path: Option<&Path>) -> Result<Self, Refusal> {
         let Some(path) = path else { return Ok(Self::default()) };
         let refuse = |line, problem| Refusal::Unparseable { file: path.display().to_string(), line, problem };
-        let text = match fs::read_to_string(path) {
+        let text = match platform::read_file(path)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("it is no UTF-8 text")))
+        {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(refuse(None, error.kind().to_string())),
+            Err(error) => return Err(refuse(None, error.to_string())),
         };
         toml::from_str(&text).map_err(|error| {
             let line = error.span().and_then(|span| {
@@ -93,6 +96,12 @@ impl Configuration {
 /// The parser's words, and for an unknown key the known one that is most like it.
 fn problem(message: &str) -> String {
     let message = message.lines().next().unwrap_or_default();
+    // `invalid type: string "VALUE", expected …`: the value may be a secret.
+    if message.starts_with("invalid ")
+        && let Some((_, expected)) = message.rsplit_once(", expected ")
+    {
+        return format!("a value of the wrong kind; expected {expected}");
+    }
     let mut quoted = message.split('`').skip(1).step_by(2);
     match (message.starts_with("unknown field"), quoted.next()) {
         (true, Some(unknown)) => match quoted.max_by(|one, other| {
@@ -138,6 +147,8 @@ fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Er
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn read(text: &str) -> Result<Configuration, Refusal> {
@@ -173,6 +184,8 @@ mod tests {
         );
         assert_eq!(refused("\n\nduration = '5m'\n").0, Some(3));
         assert_eq!(refused("duration\n").0, Some(1));
+        let secret = refused("[profile]\ndev = 'needle'\n");
+        assert!(!secret.1.contains("needle"), "{secret:?}");
     }
 
     #[test]

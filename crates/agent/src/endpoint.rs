@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use protocol::Refusal;
 
-use crate::environment::{Environment, Service};
+use crate::environment::{Environment, Service, without_password};
 use crate::profile::Target;
 
 /// Where a call goes.
@@ -56,7 +56,7 @@ impl Endpoint {
             return Err(Refusal::BadSetting {
                 profile: profile.to_owned(),
                 setting: setting.to_owned(),
-                value: url.to_owned(),
+                value: without_password("", url),
                 must: "https://…, or http://… on this machine: the answer carries credentials".to_owned(),
             });
         }
@@ -68,14 +68,14 @@ impl Endpoint {
         })
     }
 
-    /// The URL, where it is not one of AWS's own.
-    pub fn foreign(&self) -> Option<&str> {
+    /// The URL, where it is not one of AWS's own, for people to see.
+    pub fn foreign(&self) -> Option<String> {
         let url = self.url.as_deref()?;
         let host = host(url).unwrap_or_default();
         let ours = AWS_DOMAINS.iter().any(|domain| {
             host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         });
-        (!ours).then_some(url)
+        (!ours).then(|| without_password("", url))
     }
 
     /// The endpoint in an error's words.
@@ -84,7 +84,10 @@ impl Endpoint {
             Service::Sts => "sts",
             Service::Iam => "iam",
         };
-        self.url.clone().unwrap_or_else(|| format!("{service} in {}", self.region))
+        match &self.url {
+            Some(url) => without_password("", url),
+            None => format!("{service} in {}", self.region),
+        }
     }
 }
 
@@ -173,7 +176,7 @@ mod tests {
         for foreign in
             ["https://notamazonaws.com", "https://amazonaws.com.evil.example", "http://127.0.0.1:1"]
         {
-            assert_eq!(endpoint(foreign).unwrap().foreign(), Some(foreign));
+            assert_eq!(endpoint(foreign).unwrap().foreign().as_deref(), Some(foreign));
         }
     }
 

@@ -134,7 +134,7 @@ impl Environment {
 }
 
 /// A URL may hold a password; a proxy's may be without its scheme.
-fn without_password(name: &str, value: &str) -> String {
+pub fn without_password(name: &str, value: &str) -> String {
     let is_proxy = name.to_ascii_uppercase().ends_with("_PROXY");
     let authority = value.find("://").map(|scheme| scheme + 3).or(is_proxy.then_some(0));
     match (authority, value.rfind('@')) {

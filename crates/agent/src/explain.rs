@@ -72,13 +72,16 @@ impl Call<'_> {
     }
 }
 
-/// Whether a code is used up after such a failure: AWS looked at it, or may have.
-pub fn code_is_spent(error: &CallError) -> bool {
+/// Whether a code is used up after such a failure: AWS took it, or may have. `for_role`: the call was
+/// `AssumeRole`, which looks at more than the code after it.
+pub fn code_is_spent(error: &CallError, for_role: bool) -> bool {
     match error {
-        // Refused codes are not consumed, and every other error comes before the code is looked at.
-        CallError::Aws { .. }
-        | CallError::CaBundle { .. }
-        | CallError::Network { problem: NetworkProblem::Throttled, .. } => false,
+        CallError::Aws { code, message } => {
+            let not_taken = message.contains("MultiFactorAuthentication failed");
+            let before_it = matches!(code.as_str(), "InvalidClientTokenId" | "SignatureDoesNotMatch");
+            for_role && !not_taken && !before_it
+        }
+        CallError::CaBundle { .. } | CallError::Network { problem: NetworkProblem::Throttled, .. } => false,
         CallError::Network { sent, .. } => *sent,
     }
 }

@@ -31,8 +31,8 @@ impl Journal {
         self.0.push_back(LogEntry { at: now.wall, pid: peer.pid, program: peer.program.clone(), event });
     }
 
-    /// All entries, oldest first; the latest `limit` of them.
-    pub fn latest(&self, limit: usize) -> Vec<LogEntry> {
-        self.0.iter().skip(self.0.len().saturating_sub(limit)).cloned().collect()
+    /// All entries, oldest first.
+    pub fn latest(&self) -> Vec<LogEntry> {
+        self.0.iter().cloned().collect()
     }
 }

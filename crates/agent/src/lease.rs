@@ -2,12 +2,15 @@
 //! no more than look whether a file is there. Every state that a shell can be in has one, also "expired".
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
+
+use protocol::address;
 
 use crate::platform;
 use crate::vault::SessionKey;
@@ -47,8 +50,15 @@ impl Leases {
     /// Leases in a folder, cleared of what a killed agent left there. `start` differs from agent to agent.
     pub fn new(folder: PathBuf, start: u64) -> io::Result<Self> {
         platform::create_private_folder(&folder)?;
+        if !address::check_folder(&folder, platform::own_uid()).map_err(io::Error::other)? {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         for entry in fs::read_dir(&folder)? {
-            fs::remove_file(entry?.path())?;
+            let entry = entry?;
+            // Somebody's folder of the same name may have ended up here: what is no lease stays.
+            if entry.file_type()?.is_file() && is_lease(&entry.file_name()) {
+                fs::remove_file(entry.path())?;
+            }
         }
         Ok(Self { folder, start, counter: 0, given: BTreeMap::new() })
     }
@@ -103,6 +113,12 @@ impl Leases {
     }
 }
 
+/// Whether a file's name is one that [`Leases::give`] makes.
+fn is_lease(name: &OsStr) -> bool {
+    let Some((hash, tail)) = name.to_str().and_then(|name| name.split_once('-')) else { return false };
+    hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) && tail.len() <= 4
+}
+
 impl Drop for Leases {
     fn drop(&mut self) {
         self.keep(|_| false);
@@ -150,8 +166,10 @@ mod tests {
         let mut killed = Leases::new(path.clone(), 1).unwrap();
         let stray = killed.give("dev", ready(1, 0), 0, "").unwrap();
         std::mem::forget(killed);
+        fs::write(path.join("contract.pdf"), "").unwrap();
         let mut next = Leases::new(path.clone(), 2).unwrap();
         assert!(!path.join(&stray).exists());
+        assert!(path.join("contract.pdf").exists(), "what is no lease stays");
         assert_ne!(next.give("dev", ready(1, 0), 0, "").unwrap(), stray);
     }
 }

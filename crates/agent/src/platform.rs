@@ -8,11 +8,11 @@ mod other_unix;
 mod unix;
 
 #[cfg(target_os = "linux")]
-pub use linux::{boot_seconds, close_inherited, for_own_uid, harden, program_of};
+pub use linux::{FolderWatch, boot_seconds, close_inherited, for_own_uid, harden, program_of};
 #[cfg(all(unix, not(target_os = "linux")))]
-pub use other_unix::{boot_seconds, close_inherited, for_own_uid, harden, program_of};
+pub use other_unix::{FolderWatch, boot_seconds, close_inherited, for_own_uid, harden, program_of};
 #[cfg(unix)]
 pub use unix::{
-    create_private_folder, detach, host, is_socket, let_go_of_stdout, make_private_files, open_lock, own_uid,
-    raise_file_limit, same_file, termination,
+    Fingerprint, create_private_folder, detach, fingerprint, host, is_socket, let_go_of_stdout,
+    make_private_files, open_lock, own_uid, raise_file_limit, read_file, same_file, termination,
 };

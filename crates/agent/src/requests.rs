@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use protocol::{Envelope, PROTOCOL, Refusal, Reply, Request, ShellState, Status, frame};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
 use crate::journal::Peer;
@@ -13,8 +14,11 @@ use crate::platform;
 use crate::profile;
 use crate::sessions::{Claim, Opened, Sessions};
 
-/// How many log entries fit a reply for certain.
-const LOG_ENTRIES: usize = 200;
+/// How many bytes of a reply a list may take.
+const LIST_BYTES: usize = frame::MAX_LINE / 4 * 3;
+
+/// How much of a name goes into the log, in characters.
+const NAME_IN_LOG: usize = 128;
 
 /// What a request comes to.
 #[derive(Debug)]
@@ -43,22 +47,39 @@ impl From<Refusal> for Outcome {
 #[derive(Debug)]
 pub struct OwnSocket {
     path: PathBuf,
-    file: Option<(u64, u64)>,
+    /// The file; none once we took it away ourselves.
+    file: Mutex<Option<(u64, u64)>>,
 }
 
 impl OwnSocket {
     /// The socket that was just made at a path.
     pub fn made(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: platform::same_file(path) }
+        Self { path: path.to_owned(), file: Mutex::new(platform::same_file(path)) }
+    }
+
+    /// It was made again.
+    pub fn made_again(&self) {
+        *self.file() = platform::same_file(&self.path);
+    }
+
+    /// Somebody else took it away: nobody finds this agent, and it does not know.
+    pub fn is_lost(&self) -> bool {
+        let file = self.file();
+        file.is_some() && platform::same_file(&self.path) != *file
     }
 
     /// Takes the name away: nobody finds this agent any more. Another agent's socket may be there by now, if
     /// somebody took ours away; that one stays.
     pub fn withdraw(&self) {
-        if self.file.is_some() && platform::same_file(&self.path) == self.file {
+        let lost = self.is_lost();
+        if self.file().take().is_some() && !lost {
             // Gone already is as good.
             let _ = fs::remove_file(&self.path);
         }
+    }
+
+    fn file(&self) -> MutexGuard<'_, Option<(u64, u64)>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -145,10 +166,18 @@ async fn dispatch(sessions: &Sessions, identity: &Identity, request: Request) ->
             sessions.logout(&profiles, all).await.map(|sessions| Reply::LoggedOut { sessions })
         }
         Request::Status => Ok(Reply::Status(status(sessions, identity))),
-        Request::Profiles => sessions.files().await.map(|files| Reply::Profiles(profile::list(&files))),
-        Request::Log => Ok(Reply::Log(sessions.state().journal.latest(LOG_ENTRIES))),
+        Request::Profiles { after } => sessions.files().await.map(|files| {
+            let profiles = profile::list(&files, after.as_deref());
+            Reply::Profiles(as_many_as_fit(profiles.into_iter()))
+        }),
+        Request::Log => {
+            let latest_first = sessions.state().journal.latest().into_iter().rev();
+            let mut entries = as_many_as_fit(latest_first);
+            entries.reverse();
+            Ok(Reply::Log(entries))
+        }
         Request::Stop { only_if_empty } => {
-            let held = sessions.state().vault.len(Now::read());
+            let held = sessions.state().would_be_lost(Now::read());
             if only_if_empty && held > 0 {
                 Err(Refusal::WouldForget { sessions: held })
             } else {
@@ -184,17 +213,31 @@ fn status(sessions: &Sessions, identity: &Identity) -> Status {
 
 /// What the log says of a request; nothing of those that only look.
 fn subject(request: &Request) -> Option<String> {
-    let name = |profile: &Option<String>| profile.as_deref().unwrap_or("the default profile").to_owned();
+    let short = |name: &str| name.chars().take(NAME_IN_LOG).collect::<String>();
+    let name = |profile: &Option<String>| short(profile.as_deref().unwrap_or("the default profile"));
     match request {
         Request::Credentials { profile, .. } => Some(format!("credentials of {}", name(profile))),
         Request::Session { profile, .. } => Some(format!("session of {}", name(profile))),
         Request::Login { profile, .. } => Some(format!("login to {}", name(profile))),
-        Request::Shell { profile } => Some(format!("prompt with {profile}")),
+        Request::Shell { profile } => Some(format!("prompt with {}", short(profile))),
         Request::Logout { all: true, .. } => Some("logout of all".to_owned()),
-        Request::Logout { profiles, .. } => Some(format!("logout of {}", profiles.join(", "))),
+        Request::Logout { profiles, .. } => Some(format!("logout of {}", short(&profiles.join(", ")))),
         Request::Stop { .. } => Some("stop".to_owned()),
-        Request::Status | Request::Profiles | Request::Log => None,
+        Request::Status | Request::Profiles { .. } | Request::Log => None,
     }
+}
+
+/// The first items, as many as fit a reply's line.
+fn as_many_as_fit<T: Serialize>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut left = LIST_BYTES;
+    items
+        .take_while(|item| {
+            let length = frame::encode(item).map_or(usize::MAX, |line| line.len());
+            let fits = length <= left;
+            left = left.saturating_sub(length);
+            fits
+        })
+        .collect()
 }
 
 fn result(reply: &Reply) -> &'static str {

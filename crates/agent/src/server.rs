@@ -1,8 +1,11 @@
 //! The socket: take a connection, see that it is of our own uid, read one request, write one reply.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
@@ -22,6 +25,9 @@ const TRANSFER_TIME: Duration = Duration::from_secs(5);
 
 /// How long a client keeps its turn to ask. A prompt gives up earlier by itself.
 const CLAIM_TIME: Duration = Duration::from_mins(6);
+
+/// How many bytes hold every request that our own client makes.
+const USUAL_LINE: usize = 2 * 1024;
 
 /// How long to leave off after the system refused a connection; without it, a full table of files is a loop
 /// at full speed.
@@ -93,16 +99,24 @@ where
         Request::Credentials { ask: Ask::Wait | Ask::Person, .. }
             | Request::Session { ask: Ask::Wait | Ask::Person, .. }
     );
-    // A task of its own: a panic ends this one request, and the client is told.
-    let mut work = tokio::spawn(handle(peer, request));
+    // A panic ends this one request, and the client is told.
+    let mut work = pin!(handle(peer, request));
+    let work = poll_fn(|context| {
+        let poll = AssertUnwindSafe(|| work.as_mut().poll(context));
+        catch_unwind(poll).unwrap_or_else(|_| Poll::Ready(Refusal::Internal.into()))
+    });
     let outcome = tokio::select! {
-        outcome = &mut work => outcome.unwrap_or_else(|_| Refusal::Internal.into()),
-        () = hung_up(stream), if waits => {
-            work.abort();
-            return Ok(());
-        }
+        // An answer that is there at once is given without a look at the socket.
+        biased;
+        outcome = work => outcome,
+        () = hung_up(stream), if waits => return Ok(()),
     };
-    write(stream, &outcome.reply).await?;
+    let written = write(stream, &outcome.reply).await;
+    if outcome.stop {
+        // Also where nobody heard the answer: there is nothing left to be asked for.
+        stop.notify_one();
+    }
+    written?;
     if let Some(claim) = outcome.claim {
         tokio::select! {
             () = hung_up(stream) => {}
@@ -110,18 +124,21 @@ where
             () = tokio::time::sleep(CLAIM_TIME) => {}
         }
     }
-    if outcome.stop {
-        stop.notify_one();
-    }
     Ok(())
 }
 
 /// A line, without its end. None where the other side said nothing at all.
 async fn read_line(mut stream: &Stream) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
-    // Of full size from the start: a buffer that grows leaves copies of a code behind.
-    let mut line = Zeroizing::new(vec![0; frame::MAX_LINE]);
+    // Grows once, by hand: a buffer that grows by itself leaves copies of a code behind, and one of full size
+    // for each of a thousand silent connections is a lot of memory.
+    let mut line = Zeroizing::new(vec![0; USUAL_LINE]);
     let mut length = 0;
     loop {
+        if length == line.len() {
+            let mut larger = Zeroizing::new(vec![0; frame::MAX_LINE]);
+            larger[..length].copy_from_slice(&line);
+            line = larger;
+        }
         let read = stream.read(&mut line[length..]).await.unwrap_or(0);
         let end = line[length..length + read].iter().position(|byte| *byte == b'\n');
         if let Some(end) = end {
@@ -148,10 +165,15 @@ async fn write(mut stream: &Stream, reply: &Reply) -> io::Result<()> {
     timeout(TRANSFER_TIME, stream.write_all(&line)).await.map_err(io::Error::from)?
 }
 
-/// Resolves when the other end is gone. What it still says is not listened to.
+/// Resolves when the other end is gone, or says more than anybody has to say.
 async fn hung_up(mut stream: &Stream) {
     let mut rest = [0; 256];
-    while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+    for _ in 0..16 {
+        if stream.read(&mut rest).await.is_ok_and(|read| read > 0) {
+            continue;
+        }
+        return;
+    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::journal::Journal;
 use crate::lease::{Leases, Told};
 use crate::profile::{self, ConfigFiles};
 use crate::questions::{Place, Questions, Turn};
-use crate::sts::{Aws, Issued, Mfa, Signer, rfc3339};
+use crate::sts::{Aws, CallError, Issued, Mfa, Signer, rfc3339};
 use crate::turnstile::Turnstile;
 use crate::vault::{Held, Role, SessionKey, Vault};
 use resolve::{Resolved, role_seconds, root};
@@ -31,6 +31,9 @@ const WAIT_LIMIT: Duration = Duration::from_mins(15);
 /// A role session is renewed before less is left of it than the SDKs take for "about to expire" (botocore:
 /// 15 minutes), in seconds.
 const ROLE_MARGIN: u64 = 20 * 60;
+
+/// By how much AWS may give a session longer than it was asked for, in seconds.
+const SLACK_SECONDS: u64 = 60;
 
 /// Everything that the agent knows, behind one lock that is never held across a call to AWS.
 #[derive(Debug, Default)]
@@ -53,6 +56,10 @@ pub struct State {
     put_off: BTreeSet<SessionKey>,
     /// Profiles whose roles could not be renewed, and when to try again, by the boot-time clock.
     retry_at: BTreeMap<String, u64>,
+    /// How often sessions were forgotten: an answer to a question from before must not bring them back.
+    forgets: u64,
+    /// How many logins are under way: the code is out, and the session not here yet.
+    logins: usize,
     /// Profiles whose role a shell waits for.
     wanted: BTreeSet<String>,
 }
@@ -197,6 +204,15 @@ impl Sessions {
         // One login at a time for a session: who comes second with the same code finds it used, not unknown.
         let _alone = self.turnstile.enter(format!("{:?}", resolved.root)).await;
         let key = resolved.files.open_key(&resolved.plan.user.origin).await?;
+        if key.id != resolved.plan.user.key_id {
+            // The file changed between two looks at it.
+            self.state().files = None;
+            return Err(Refusal::Unparseable {
+                file: resolved.plan.user.origin.file.clone(),
+                line: None,
+                problem: "it changed while it was read; try again".to_owned(),
+            });
+        }
         let signer = Signer::from(key);
         let serial = resolved.serial.as_str();
         let skew = self.aws.skew().unwrap_or(0);
@@ -207,13 +223,19 @@ impl Sessions {
 
         let mfa = Mfa { serial, code };
         let role = resolved.plan.role_with_mfa();
+        let _under_way = UnderWay::new(self);
+        let forgets = self.state().forgets;
         let issued = match role {
             None => self.aws.get_session_token(&resolved.sts, &signer, mfa, duration).await,
             Some(hop) => self.aws.assume_role(&resolved.sts, &signer, hop, duration, Some(mfa)).await,
         };
         let issued = issued.map_err(|error| {
-            if !code_is_spent(&error) {
+            if !code_is_spent(&error, role.is_some()) {
                 self.state().codes.unused(serial, code);
+            }
+            if matches!(error, CallError::Aws { .. }) {
+                // The device may have been replaced: IAM is asked again.
+                self.state().devices.remove(&resolved.plan.user.key_id);
             }
             let call = Call {
                 action: if role.is_some() { "sts:AssumeRole" } else { "sts:GetSessionToken" },
@@ -225,7 +247,7 @@ impl Sessions {
             };
             call.explain(error)
         })?;
-        self.keep(&resolved.root, &resolved.plan.profile, issued, duration);
+        self.keep(&resolved.root, &resolved.plan.profile, issued, duration, forgets);
         let mut session = self.describe(&resolved)?;
         session.reused = false;
         Ok(session)
@@ -253,6 +275,8 @@ impl Sessions {
         }
         let mut state = self.state();
         let forgotten = roots.iter().filter(|root| state.vault.forget(root)).count();
+        state.forgets += 1;
+        state.devices.clear();
         state.sync_leases(Now::read());
         drop(state);
         self.questions.changed();
@@ -333,6 +357,7 @@ impl Sessions {
             let key = SessionKey::Role { source: Box::new(source.clone()), role: Role::new(hop, duration) };
             let _alone = self.turnstile.enter(format!("{key:?}")).await;
             if self.left(&key).is_none_or(|left| left <= margin(&key)) {
+                let forgets = self.state().forgets;
                 let signer = self.signer(&source, &resolved.plan.profile);
                 let endpoint = Endpoint {
                     region: hop.region.clone().unwrap_or(resolved.sts.region.clone()),
@@ -343,7 +368,7 @@ impl Sessions {
                     None => return Err(Refusal::NeedsMfa(resolved.question(true))),
                 };
                 match assumed {
-                    Ok(issued) => self.keep(&key, &resolved.plan.profile, issued, duration),
+                    Ok(issued) => self.keep(&key, &resolved.plan.profile, issued, duration, forgets),
                     // What is left of the old one is better than nothing.
                     Err(_) if self.left(&key).is_some() => {}
                     Err(error) => {
@@ -364,10 +389,13 @@ impl Sessions {
         Ok(())
     }
 
-    fn keep(&self, key: &SessionKey, profile: &str, issued: Issued, duration: u32) {
+    /// Holds what AWS issued, unless sessions were forgotten since it was asked for.
+    fn keep(&self, key: &SessionKey, profile: &str, issued: Issued, duration: u32, forgets: u64) {
         let now = Now::read();
         let aws_now = now.wall.saturating_add_signed(self.aws.skew().unwrap_or(0));
-        let deadline = Deadline::after(now, issued.expires_at.saturating_sub(aws_now));
+        // No longer than asked for, whatever the answer's clock says.
+        let left = issued.expires_at.saturating_sub(aws_now).min(u64::from(duration) + SLACK_SECONDS);
+        let deadline = Deadline::after(now, left);
         let held = Held::new(
             issued.signer.access_key_id,
             issued.signer.secret_access_key,
@@ -377,6 +405,9 @@ impl Sessions {
             u64::from(duration),
         );
         let mut state = self.state();
+        if state.forgets != forgets {
+            return;
+        }
         state.vault.put(key.clone(), profile, held);
         state.put_off.remove(key);
         state.retry_at.remove(profile);
@@ -448,7 +479,28 @@ impl Sessions {
     }
 }
 
+/// A login whose code is out.
+struct UnderWay<'a>(&'a Sessions);
+
+impl<'a> UnderWay<'a> {
+    fn new(sessions: &'a Sessions) -> Self {
+        sessions.state().logins += 1;
+        Self(sessions)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.state().logins -= 1;
+    }
+}
+
 impl State {
+    /// How many sessions would need a new code if they were lost, those under way included.
+    pub fn would_be_lost(&mut self, now: Now) -> usize {
+        self.vault.len(now) + self.logins
+    }
+
     /// Lets go of what is over, and takes back what is no longer true.
     fn sync_leases(&mut self, now: Now) {
         self.vault.drop_expired(now);

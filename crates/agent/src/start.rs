@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::environment::Environment;
 use crate::lease::Leases;
-use crate::platform;
+use crate::platform::{self, FolderWatch};
 use crate::requests::{self, Identity, OwnSocket};
 use crate::server;
 use crate::sessions::Sessions;
@@ -110,6 +111,8 @@ fn run(report: bool) -> Result<(), Failure> {
         serve(listener, &address, environment).await;
         Ok(())
     });
+    // A look-up of a name may hang in its thread: nobody waits for it.
+    runtime.shutdown_background();
     // Not before the socket is gone: who gets the lock next makes its own.
     drop(lock);
     served
@@ -151,7 +154,9 @@ fn prepare_folder(folder: &Path) -> Result<(), Failure> {
 
 /// The lock that makes this the one agent. The kernel takes it back however this process ends.
 fn lock(socket: &Path) -> Result<File, Failure> {
-    let path = socket.with_extension("lock");
+    let mut path = socket.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
     let hint = "see who owns the file, and whether its file system knows locks";
     let lock = platform::open_lock(&path).map_err(|error| {
         failure(&format!("the lock file {} cannot be opened: {error}", path.display()), hint)
@@ -205,11 +210,37 @@ async fn serve(listener: Listener, address: &Address, environment: Environment) 
             async move { requests::answer(&sessions, &identity, &peer, request).await }
         }
     };
-    tokio::select! {
-        () = server::serve(listener, sessions.clone(), connections(), stop.clone(), handle) => {}
-        () = sessions.clone().keep_watch() => {}
-        () = stop.notified() => {}
-        () = platform::termination() => {}
+    let watch = FolderWatch::new(address.folder()).ok();
+    let lost = async || match &watch {
+        None => std::future::pending().await,
+        Some(watch) => {
+            while !identity.socket.is_lost() {
+                watch.something_went().await;
+            }
+        }
+    };
+    let mut listener = listener;
+    let mut keeping_watch = pin!(sessions.clone().keep_watch());
+    let mut termination = pin!(platform::termination());
+    loop {
+        let serving = server::serve(listener, sessions.clone(), connections(), stop.clone(), handle.clone());
+        tokio::select! {
+            () = serving => break,
+            () = &mut keeping_watch => break,
+            () = stop.notified() => break,
+            () = &mut termination => break,
+            () = lost() => {}
+        }
+        // An agent that nobody can reach holds sessions for nobody. In a folder that is still ours the socket is
+        // made again; with the folder went everything, as it does at the last logout.
+        let ours = address::check_folder(address.folder(), platform::own_uid()).unwrap_or(false);
+        let empty = address.socket.symlink_metadata().is_err();
+        if !ours || !empty {
+            break;
+        }
+        let Ok(again) = listen(&address.socket) else { break };
+        listener = again;
+        identity.socket.made_again();
     }
     identity.socket.withdraw();
     sessions.wipe();

@@ -17,6 +17,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
+use crate::platform;
 use crate::profile::{Hop, LongTermKey};
 use crate::skew::{Skew, SkewMeter};
 
@@ -217,7 +218,7 @@ impl Aws {
                     file: file.display().to_string(),
                     problem: format!("{problem}, and AWS_CA_BUNDLE names it"),
                 };
-                let pem = std::fs::read(file).map_err(|error| refuse(error.kind().to_string()))?;
+                let pem = platform::read_file(file).map_err(|error| refuse(error.kind().to_string()))?;
                 let certificates =
                     CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().unwrap_or_default();
                 if certificates.is_empty() {
@@ -285,6 +286,19 @@ fn issued(credentials: Option<aws_sdk_sts::types::Credentials>) -> Result<Issued
     let credentials = credentials.ok_or_else(|| unintelligible("an answer without credentials"))?;
     let expires_at = u64::try_from(credentials.expiration.secs())
         .map_err(|_| unintelligible("an expiration before 1970"))?;
+    // What no shell would be given is no session: better known now than after a code was spent for nothing.
+    let base64 = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+    };
+    let id = |text: &str| {
+        text.len() >= 16 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    if !id(&credentials.access_key_id)
+        || !base64(&credentials.secret_access_key)
+        || !base64(&credentials.session_token)
+    {
+        return Err(unintelligible("credentials that are none of AWS's"));
+    }
     Ok(Issued {
         signer: Signer {
             access_key_id: credentials.access_key_id,

@@ -9,11 +9,12 @@ use interprocess::local_socket::traits::StreamCommon;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName};
 use protocol::address::{self, Address, AddressError, Surroundings};
 use protocol::frame::{self, MAX_LINE};
-use protocol::{Ask, Envelope, PROTOCOL, Reply, Request, StartReport};
+use protocol::{Ask, Envelope, PROTOCOL, Profile, Reply, Request, StartReport};
 use zeroize::Zeroizing;
 
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
+use crate::message;
 use crate::output;
 use crate::platform::{self, Descriptor, Interrupt};
 use crate::shell::word;
@@ -96,6 +97,20 @@ impl Agent {
         match self.connect()? {
             Some(connection) => Ok(Some(connection.exchange(request, None)?.reply)),
             None => Ok(None),
+        }
+    }
+
+    /// All profiles of the AWS config files; the agent is started for it.
+    pub fn profiles(&self) -> Result<Vec<Profile>, Failure> {
+        let mut profiles: Vec<Profile> = Vec::new();
+        loop {
+            let after = profiles.last().map(|profile| profile.name.clone());
+            match self.ask(Request::Profiles { after }, None)?.reply {
+                Reply::Profiles(more) if more.is_empty() => return Ok(profiles),
+                Reply::Profiles(more) => profiles.extend(more),
+                Reply::Refused(refusal) => return Err(message::refused(&refusal)),
+                _ => return Err(unexpected()),
+            }
         }
     }
 
@@ -340,9 +355,10 @@ fn patience(request: &Request) -> Duration {
     match request {
         Request::Credentials { ask: Ask::Wait | Ask::Person, .. }
         | Request::Session { ask: Ask::Wait | Ask::Person, .. } => Duration::from_mins(15),
-        Request::Credentials { .. } | Request::Session { .. } | Request::Login { .. } | Request::Profiles => {
-            LONG
-        }
+        Request::Credentials { .. }
+        | Request::Session { .. }
+        | Request::Login { .. }
+        | Request::Profiles { .. } => LONG,
         // A prompt waits for it.
         Request::Shell { .. } => Duration::from_millis(200),
         Request::Logout { .. } | Request::Status | Request::Log | Request::Stop { .. } => {

@@ -71,13 +71,20 @@ impl<'a> Asker<'a> {
     ) -> Result<Reply, Failure> {
         let mut round = Round::First;
         loop {
-            let answer = self.agent.ask(request(self.ask(), round), self.interrupt())?;
+            let ask = match (self.manners, round) {
+                // The question ended without us: with the session, or with the agent. Nobody is asked twice.
+                (Manners::Uncalled, Round::Withdrawn) => Ask::Never,
+                _ => self.ask(),
+            };
+            let answer = self.agent.ask(request(ask, round), self.interrupt())?;
             let question = match answer.reply {
                 Reply::Refused(Refusal::NeedsMfa(question)) => question,
                 Reply::Refused(refusal) => return Err(message::refused(&refusal)),
                 reply => return Ok(reply),
             };
-            let answered = if let Some(code) = self.given.take() {
+            let answered = if ask == Ask::Never && self.manners == Manners::Uncalled {
+                return Err(message::refused(&Refusal::NeedsMfa(question)));
+            } else if let Some(code) = self.given.take() {
                 match self.login(profile, code)? {
                     Ok(session) => Some(session),
                     // Another client may have opened the session with the same code.

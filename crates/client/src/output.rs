@@ -54,66 +54,9 @@ impl WipedBytes {
     }
 }
 
-/// Compact JSON, one value a line and indented. Assumes that it is valid.
-pub fn indented(json: &[u8]) -> Vec<u8> {
-    let mut pretty = Vec::with_capacity(json.len() * 2);
-    let mut depth = 0;
-    let mut in_text = false;
-    let mut escaped = false;
-    let new_line = |pretty: &mut Vec<u8>, depth: usize| {
-        pretty.push(b'\n');
-        pretty.resize(pretty.len() + 2 * depth, b' ');
-    };
-    for (at, &byte) in json.iter().enumerate() {
-        if in_text {
-            pretty.push(byte);
-            in_text = byte != b'"' || escaped;
-            escaped = byte == b'\\' && !escaped;
-            continue;
-        }
-        match byte {
-            b'{' | b'[' => {
-                pretty.push(byte);
-                depth += 1;
-                if !matches!(json.get(at + 1), Some(b'}' | b']')) {
-                    new_line(&mut pretty, depth);
-                }
-            }
-            b'}' | b']' => {
-                depth -= 1;
-                if !matches!(at.checked_sub(1).map(|before| json[before]), Some(b'{' | b'[')) {
-                    new_line(&mut pretty, depth);
-                }
-                pretty.push(byte);
-            }
-            b',' => {
-                pretty.push(byte);
-                new_line(&mut pretty, depth);
-            }
-            b':' => pretty.extend_from_slice(b": "),
-            b'\n' => {}
-            _ => {
-                in_text = byte == b'"';
-                pretty.push(byte);
-            }
-        }
-    }
-    pretty.push(b'\n');
-    pretty
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn json_is_indented_and_texts_are_left_alone() {
-        let pretty = indented(b"{\"a\":[1,2],\"b\":{},\"c\":\"x,{\\\"}:\\\\\",\"d\":[]}\n");
-        assert_eq!(
-            String::from_utf8(pretty).unwrap(),
-            "{\n  \"a\": [\n    1,\n    2\n  ],\n  \"b\": {},\n  \"c\": \"x,{\\\"}:\\\\\",\n  \"d\": []\n}\n"
-        );
-    }
 
     #[test]
     fn bytes_survive_growing() {

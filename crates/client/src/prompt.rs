@@ -64,6 +64,7 @@ pub struct Prompt<'a> {
     bullet: char,
     /// How long nobody needs to answer.
     patience: Duration,
+    begun: Instant,
     /// The Enter that habit adds to the last code has not come yet.
     enter_owed: bool,
 }
@@ -81,7 +82,15 @@ impl<'a> Prompt<'a> {
             terminal.write(&format!("{about}\n"));
         }
         let bullet = if unicode { '•' } else { '*' };
-        Self { terminal, label, short_label, bullet, patience: PATIENCE, enter_owed: false }
+        Self {
+            terminal,
+            label,
+            short_label,
+            bullet,
+            patience: PATIENCE,
+            begun: Instant::now(),
+            enter_owed: false,
+        }
     }
 
     /// Gives up earlier, or later.
@@ -103,7 +112,8 @@ impl<'a> Prompt<'a> {
             drawn: 0,
         };
         let begun = Instant::now();
-        let give_up_at = begun + self.patience;
+        // All tries together: the agent keeps the turn for no longer.
+        let give_up_at = self.begun + self.patience;
         loop {
             let now = Instant::now();
             let mut limit = give_up_at.saturating_duration_since(now);

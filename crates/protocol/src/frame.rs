@@ -36,6 +36,13 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, FrameError>
     Ok(line)
 }
 
+/// The value as JSON for people and programs to read, of any length, one value a line.
+pub fn pretty<T: Serialize>(value: &T) -> Result<Vec<u8>, FrameError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| invalid(&error))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
 /// The value of a line, with or without its newline.
 pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, FrameError> {
     if line.len() > MAX_LINE {

@@ -102,8 +102,13 @@ pub enum Request {
     },
     /// What do you hold? Answered by [`Reply::Status`].
     Status,
-    /// What do the AWS config files offer? Answered by [`Reply::Profiles`].
-    Profiles,
+    /// What do the AWS config files offer? Answered by [`Reply::Profiles`], as many as fit a line: ask again
+    /// after the last one, until there are none.
+    Profiles {
+        /// The name after which to go on, in order of name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
     /// Who asked for what? Answered by [`Reply::Log`].
     Log,
     /// Wipe everything and leave. Understood whatever the protocol's number. Answered by [`Reply::Stopping`].

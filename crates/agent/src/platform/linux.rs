@@ -1,12 +1,16 @@
 //! Linux.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use interprocess::local_socket::ListenerOptions;
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
+use rustix::fs::inotify::{self, WatchFlags};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
+use tokio::io::unix::AsyncFd;
 
 /// Closes this process to debuggers and its memory to core dumps. `PR_SET_DUMPABLE` is what protects:
 /// with a `core_pattern` that is a pipe, a limit of 0 still hands the whole core to the handler.
@@ -44,8 +48,37 @@ pub fn for_own_uid(options: ListenerOptions<'_>) -> ListenerOptions<'_> {
     options.mode(0o600)
 }
 
+/// Tells when names in a folder go, or the folder itself. No system call is made until then.
+pub struct FolderWatch(AsyncFd<OwnedFd>);
+
+impl FolderWatch {
+    /// Watches a folder. Needs the event loop.
+    pub fn new(folder: &Path) -> io::Result<Self> {
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
+        let goes =
+            WatchFlags::DELETE | WatchFlags::MOVED_FROM | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
+        inotify::add_watch(&watch, folder, goes)?;
+        // SAFETY: an `OwnedFd` keeps its descriptor open, and the same, for as long as it lives.
+        #[expect(unsafe_code, reason = "AsyncFd cannot know that of every type")]
+        let watch = unsafe { AsyncFd::register(watch) }?;
+        Ok(Self(watch))
+    }
+
+    /// Resolves when something went.
+    pub async fn something_went(&self) {
+        let Ok(mut ready) = self.0.readable().await else { return std::future::pending().await };
+        // What it was does not matter: the caller looks for itself.
+        let mut events = [0; 4_096];
+        while rustix::io::read(&self.0, &mut events).is_ok_and(|length| length > 0) {}
+        ready.clear_ready();
+    }
+}
+
 /// The program of a process, by the kernel's word.
 pub fn program_of(pid: u32) -> Option<String> {
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(name.trim_end().to_owned())
+    let mut file = fs::File::open(format!("/proc/{pid}/comm")).ok()?;
+    // The kernel cuts it to 15 bytes: one read.
+    let mut name = [0; 32];
+    let length = file.read(&mut name).ok()?;
+    Some(String::from_utf8_lossy(&name[..length]).trim_end().to_owned())
 }

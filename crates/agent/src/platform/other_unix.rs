@@ -1,6 +1,7 @@
 //! macOS and the BSDs. Compiled in their own CI jobs; not run by the authors.
 
 use std::io;
+use std::path::Path;
 
 use interprocess::local_socket::ListenerOptions;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -34,6 +35,21 @@ pub fn close_inherited() {
 /// to be had here.
 pub fn for_own_uid(options: ListenerOptions<'_>) -> ListenerOptions<'_> {
     options
+}
+
+/// Would tell when names in a folder go; here nothing does.
+pub struct FolderWatch;
+
+impl FolderWatch {
+    /// Watches nothing.
+    pub fn new(_folder: &Path) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Never resolves.
+    pub async fn something_went(&self) {
+        std::future::pending().await
+    }
 }
 
 /// The program of a process: not known here.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -49,6 +49,37 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 /// Which file a path leads to, for "is it still the one that we made?".
 pub fn same_file(path: &Path) -> Option<(u64, u64)> {
     path.symlink_metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// What changes when a file does: device, file, size, times of the contents and of the status.
+pub type Fingerprint = (u64, u64, u64, (i64, i64), (i64, i64));
+
+/// The fingerprint of a file; none where there is none. One look.
+pub fn fingerprint(path: &Path) -> Option<Fingerprint> {
+    let metadata = path.metadata().ok()?;
+    let contents = (metadata.mtime(), metadata.mtime_nsec());
+    let status = (metadata.ctime(), metadata.ctime_nsec());
+    Some((metadata.dev(), metadata.ino(), metadata.len(), contents, status))
+}
+
+/// The largest file that is read whole, in bytes.
+const LARGEST_FILE: u64 = 16 * 1024 * 1024;
+
+/// A file's bytes. Only a regular file of a sensible size: a pipe would keep everybody waiting, a device would
+/// never end.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let mut file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    if metadata.len() > LARGEST_FILE {
+        return Err(io::Error::other("it is larger than 16 MiB"));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+    file.by_ref().take(LARGEST_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Whether a file is a socket.

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use aws_config::profile::{ProfileFileLoadError, ProfileSet};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
@@ -13,6 +11,7 @@ use aws_types::os_shim_internal::{Env, Fs};
 use protocol::{KeyOrigin, Refusal, Secret};
 
 use crate::environment::Environment;
+use crate::platform;
 
 /// What is read of a section: nothing secret. A long-term secret is read when it is needed.
 const SETTINGS: [&str; 21] = [
@@ -79,8 +78,8 @@ pub struct ConfigFiles {
     sections: BTreeMap<String, Section>,
 }
 
-/// What changes when a file does.
-type Fingerprint = Option<(SystemTime, u64)>;
+/// What changes when a file does; none where there is no file.
+type Fingerprint = Option<platform::Fingerprint>;
 
 impl ConfigFiles {
     /// Reads both files. One that is not there is an empty one.
@@ -88,7 +87,7 @@ impl ConfigFiles {
         let config_file = environment.config_file()?;
         let credentials_file = environment.credentials_file()?;
         // Before the contents: a change in between is seen at the next look.
-        let fingerprint = [fingerprint(&config_file), fingerprint(&credentials_file)];
+        let fingerprint = [platform::fingerprint(&config_file), platform::fingerprint(&credentials_file)];
         let parsed = parse(&config_file, &credentials_file).await?;
         let sections = parsed
             .profiles()
@@ -113,7 +112,8 @@ impl ConfigFiles {
 
     /// Whether the files are still as they were read.
     pub fn is_current(&self) -> bool {
-        self.fingerprint == [fingerprint(&self.config_file), fingerprint(&self.credentials_file)]
+        self.fingerprint
+            == [platform::fingerprint(&self.config_file), platform::fingerprint(&self.credentials_file)]
     }
 
     /// A section by its name, without `profile `.
@@ -156,11 +156,6 @@ impl ConfigFiles {
     }
 }
 
-fn fingerprint(path: &Path) -> Fingerprint {
-    let metadata = path.metadata().ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
-}
-
 async fn parse(config_file: &Path, credentials_file: &Path) -> Result<ProfileSet, Refusal> {
     let config = contents(config_file)?;
     let credentials = contents(credentials_file)?;
@@ -186,10 +181,10 @@ async fn load(files: &EnvConfigFiles) -> Result<ProfileSet, ProfileFileLoadError
 fn contents(path: &Path) -> Result<String, Refusal> {
     let refuse =
         |problem: String| Refusal::Unparseable { file: path.display().to_string(), line: None, problem };
-    match fs::read(path) {
+    match platform::read_file(path) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|_| refuse("it is no UTF-8 text".to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(refuse(error.kind().to_string())),
+        Err(error) => Err(refuse(error.to_string())),
     }
 }
 

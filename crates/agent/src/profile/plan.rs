@@ -141,14 +141,15 @@ pub fn plan(files: &ConfigFiles, profile: &str) -> Result<Plan, Refusal> {
     })
 }
 
-/// Every profile of the files, and whether it can work.
-pub fn list(files: &ConfigFiles) -> Vec<Profile> {
+/// Every profile of the files from after this name on, and whether it can work.
+pub fn list(files: &ConfigFiles, after: Option<&str>) -> Vec<Profile> {
     let mut names: Vec<&str> =
         files.names().map(|name| name.strip_suffix(LONG_TERM).unwrap_or(name)).collect();
     names.sort_unstable();
     names.dedup();
     names
         .into_iter()
+        .filter(|name| after.is_none_or(|after| *name > after))
         .filter_map(|name| {
             let found = Found::new(files, name)?;
             Some(Profile {
@@ -165,7 +166,12 @@ pub fn list(files: &ConfigFiles) -> Vec<Profile> {
 
 /// The names most like a mistyped one, best first.
 pub fn nearest<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Vec<String> {
+    // The distance of long names costs more than the help is worth.
+    if wanted.len() > LONGEST_NAME {
+        return Vec::new();
+    }
     let mut near: Vec<(usize, &str)> = names
+        .filter(|name| name.len() <= LONGEST_NAME)
         .map(|name| (strsim::damerau_levenshtein(&name.to_lowercase(), &wanted.to_lowercase()), name))
         .filter(|(distance, name)| {
             *distance <= 1 + wanted.chars().count() / 4 || (wanted.len() >= 3 && name.contains(wanted))
@@ -175,6 +181,9 @@ pub fn nearest<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Vec<St
     near.dedup();
     near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }
+
+/// The longest name that is looked at for likeness, in bytes.
+const LONGEST_NAME: usize = 64;
 
 /// What aws-mfa appends to a profile's name for the section with its long-term key.
 const LONG_TERM: &str = "-long-term";

@@ -93,7 +93,8 @@ fn aws_mfas_sections_work_as_they_are() {
     assert_eq!(plan.user.origin.section, "dev-long-term");
     assert_eq!(plan.serial, Serial::Configured("arn:aws:iam::1:mfa/alice".to_owned()));
     assert_eq!(home.plan("ops").unwrap().hops[0].role_arn, "arn:aws:iam::1:role/ops");
-    let names: Vec<String> = list(&home.files().unwrap()).into_iter().map(|profile| profile.name).collect();
+    let names: Vec<String> =
+        list(&home.files().unwrap(), None).into_iter().map(|profile| profile.name).collect();
     assert_eq!(names, ["dev", "ops"]);
 }
 

@@ -20,7 +20,7 @@ fn serve_for<T: Send + 'static>(
         let listener = ListenerOptions::new().name(name).create_tokio().unwrap();
         let sessions = Arc::new(Sessions::new(Environment::default(), None));
         let handle = |_peer: Peer, request: Request| async move {
-            assert!(!matches!(request, Request::Profiles), "a bug");
+            assert!(!matches!(request, Request::Profiles { .. }), "a bug");
             Outcome::from(Reply::LoggedOut { sessions: 7 })
         };
         let path = socket.clone();
@@ -47,7 +47,7 @@ fn a_panic_in_one_request_leaves_the_others_alone() {
     serve_for(8, |socket| {
         let waiting = UnixStream::connect(socket).unwrap();
         assert!(matches!(
-            ask(socket, b"{\"protocol\":1,\"request\":\"profiles\"}\n"),
+            ask(socket, b"{\"protocol\":1,\"request\":{\"profiles\":{}}}\n"),
             Reply::Refused(Refusal::Internal)
         ));
         assert!(matches!(

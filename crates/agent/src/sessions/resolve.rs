@@ -155,7 +155,7 @@ impl Resolved {
             profile: self.plan.profile.clone(),
             serial: self.serial.clone(),
             role_arn: self.plan.role_with_mfa().map(|hop| hop.role_arn.clone()),
-            endpoint: self.sts.foreign().map(str::to_owned),
+            endpoint: self.sts.foreign(),
             expired,
         }
     }

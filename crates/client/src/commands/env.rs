@@ -1,6 +1,6 @@
 //! `mfa-agent env`: shell code that sets a profile's credentials, or removes them.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use protocol::{Credentials, Reply, Request};
@@ -210,26 +210,38 @@ pub fn unset(shell: Shell, environment: &Environment) -> WipedBytes {
     if let Some(own) = &environment.own_profile
         && environment.has_region()
     {
-        let profiles = Agent::locate(environment).and_then(|agent| agent.ask_running(Request::Profiles));
-        let set_by_us: &dyn Fn(&Option<_>) -> bool = match &profiles {
-            Ok(Some(Reply::Profiles(profiles))) => {
-                let region = profiles.iter().find(|profile| own == OsStr::new(&profile.name));
-                let region = region.and_then(|profile| profile.region.as_deref());
-                &move |current| region.is_some_and(|region| current.as_deref() == Some(OsStr::new(region)))
-            }
+        let region = Agent::locate(environment).and_then(|agent| region_of(&agent, own));
+        let set_by_us = |current: &Option<OsString>| match &region {
+            Ok(Some(region)) => current.as_deref() == Some(OsStr::new(region)),
+            Ok(None) => false,
             // Nobody knows whose region it is. That of a profile which is gone is the worse one to keep.
-            _ => &Option::is_some,
+            Err(_) => current.is_some(),
         };
         unset_regions(shell, &mut script, environment, set_by_us);
     }
     script
 }
 
+/// The region of a profile, from an agent that runs.
+fn region_of(agent: &Agent, own: &OsStr) -> Result<Option<String>, Failure> {
+    let mut after = None;
+    loop {
+        let Some(Reply::Profiles(profiles)) = agent.ask_running(Request::Profiles { after })? else {
+            return Err(unexpected());
+        };
+        let Some(last) = profiles.last() else { return Ok(None) };
+        after = Some(last.name.clone());
+        if let Some(profile) = profiles.into_iter().find(|profile| own == OsStr::new(&profile.name)) {
+            return Ok(profile.region);
+        }
+    }
+}
+
 fn unset_regions(
     shell: Shell,
     script: &mut WipedBytes,
     environment: &Environment,
-    set_by_us: impl Fn(&Option<std::ffi::OsString>) -> bool,
+    set_by_us: impl Fn(&Option<OsString>) -> bool,
 ) {
     for (name, current) in REGIONS.into_iter().zip([&environment.region, &environment.default_region]) {
         if set_by_us(current) {

@@ -44,8 +44,8 @@ fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<(), Fa
     let Some(profile) = environment.own_profile.as_deref().and_then(OsStr::to_str) else {
         return output::data(stop_managing(shell).bytes());
     };
-    if key_is_foreign(environment) {
-        // The person set keys by hand: they are not ours to touch.
+    if key_is_foreign(environment) || other_profile_is_set(environment) {
+        // The person set keys or another profile by hand: they are not ours to touch.
         return output::data(stop_managing(shell).bytes());
     }
     let agent = Agent::locate(environment);
@@ -138,14 +138,8 @@ fn profiles(environment: &Environment) -> Result<(), Failure> {
 }
 
 fn names(agent: &Agent) -> Result<Vec<String>, Failure> {
-    match agent.ask(Request::Profiles, None)?.reply {
-        Reply::Profiles(profiles) => {
-            let works = profiles.into_iter().filter(|profile| profile.problem.is_none());
-            Ok(works.map(|profile| profile.name).collect())
-        }
-        Reply::Refused(refusal) => Err(crate::message::refused(&refusal)),
-        _ => Err(crate::agent::unexpected()),
-    }
+    let works = agent.profiles()?.into_iter().filter(|profile| profile.problem.is_none());
+    Ok(works.map(|profile| profile.name).collect())
 }
 
 fn ready(
@@ -206,6 +200,11 @@ fn key_is_foreign(environment: &Environment) -> bool {
         Some(lease) => lease.iter().rposition(|byte| *byte == b'-').is_none_or(|at| &lease[at + 1..] != tail),
         None => true,
     }
+}
+
+/// The person has named another profile since this shell was given its own, which took `AWS_PROFILE` away.
+fn other_profile_is_set(environment: &Environment) -> bool {
+    environment.aws_profile.is_some() && environment.aws_profile != environment.own_profile
 }
 
 /// A dim line, for what the person did not ask for.

@@ -1,24 +1,20 @@
 //! `mfa-agent profiles`: what the AWS config files offer, and which of it can work.
 
-use protocol::{Profile, Reply, Request, frame};
+use protocol::{Profile, frame};
 
-use crate::agent::{Agent, unexpected};
+use crate::agent::Agent;
 use crate::args::Profiles;
 use crate::environment::{Environment, writes_unicode};
 use crate::failure::{Exit, Failure};
 use crate::{message, output, table};
 
 pub fn run(args: &Profiles, environment: &Environment) -> Result<(), Failure> {
-    let profiles = match Agent::locate(environment)?.ask(Request::Profiles, None)?.reply {
-        Reply::Profiles(profiles) => profiles,
-        Reply::Refused(refusal) => return Err(message::refused(&refusal)),
-        _ => return Err(unexpected()),
-    };
+    let profiles = Agent::locate(environment)?.profiles()?;
     if args.json {
-        let json = frame::encode(&profiles).map_err(|error| {
+        let json = frame::pretty(&profiles).map_err(|error| {
             Failure::new(Exit::Failed, format!("cannot write the profiles as JSON: {error}"))
         })?;
-        return output::data(&output::indented(&json));
+        return output::data(&json);
     }
     if profiles.is_empty() {
         output::words("the AWS config files have no profiles");

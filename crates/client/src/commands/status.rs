@@ -35,10 +35,10 @@ pub fn run(
         }
     }
     if json {
-        let json = frame::encode(&status).map_err(|error| {
+        let json = frame::pretty(&status).map_err(|error| {
             Failure::new(Exit::Failed, format!("cannot write the status as JSON: {error}"))
         })?;
-        return output::data(&output::indented(&json));
+        return output::data(&json);
     }
     let terminal = platform::stdout_is_terminal();
     let look = Look {

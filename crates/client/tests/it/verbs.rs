@@ -82,7 +82,11 @@ fn status_is_a_table_or_json() {
 fn profiles_tell_what_works_and_why_not() {
     let stub = Stub::new();
     let reply = r#"{"profiles":[{"name":"dev","region":"eu-central-1"},{"name":"admin","role_arn":"r","source_profile":"dev","problem":{"no_device":{"profile":"dev"}}}]}"#;
-    let (_, (status, stdout, _)) = answered(&stub, "profiles", reply);
+    let child = stub.client("profiles").spawn().unwrap();
+    drop(stub.expect(r#""profiles":{}"#).reply(reply));
+    // Until there are none.
+    drop(stub.expect(r#""after":"admin""#).reply(r#"{"profiles":[]}"#));
+    let (status, stdout, _) = crate::stub::end(child);
     assert_eq!(status, 0);
     assert_eq!(
         stdout,

@@ -1,6 +1,13 @@
 //! What people type.
 #![cfg_attr(all(target_os = "linux", target_env = "gnu"), no_main)]
 
+// The unwinder, out of an archive. Rust takes it from libgcc_s.so.1, which the loader would have to find, map and
+// relocate at every prompt: a tenth of the whole run.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "a block of foreign functions that names none; it carries the link attribute")]
+#[link(name = "gcc_eh", kind = "static", modifiers = "-bundle")]
+unsafe extern "C" {}
+
 /// The C entry: Rust's own set-up before `main` costs a tenth of the whole run, and nothing here needs it. On glibc
 /// `std::env::args_os` works without it, and SIGPIPE keeps its default, as a program in a pipe should.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
