@@ -13,12 +13,21 @@ __mfa_agent_ask=
 
 # Sets __mfa_agent_now, in seconds since the epoch, without a process.
 if [[ ${BASH_VERSINFO[0]} -ge 5 && -n ${EPOCHSECONDS-} ]]; then
-  __mfa_agent_clock() { __mfa_agent_now=${EPOCHSECONDS:-0}; }
+  __mfa_agent_clock() {
+    __mfa_agent_now=${EPOCHSECONDS-}
+    # Who unsets it has taken its meaning away for good.
+    [[ -n $__mfa_agent_now ]] || \builtin printf -v __mfa_agent_now '%(%s)T' -1
+  }
 elif [[ ${BASH_VERSINFO[0]} -gt 4 || ( ${BASH_VERSINFO[0]} -eq 4 && ${BASH_VERSINFO[1]} -ge 2 ) ]]; then
   __mfa_agent_clock() { \builtin printf -v __mfa_agent_now '%(%s)T' -1; }
 else
-  __mfa_agent_offset=$(($(\command date +%s) - SECONDS))
-  __mfa_agent_clock() { __mfa_agent_now=$((SECONDS + __mfa_agent_offset)); }
+  __mfa_agent_seconds=999999999999
+  __mfa_agent_clock() {
+    # Set once, and again whenever somebody has set SECONDS back.
+    [[ $SECONDS -ge $__mfa_agent_seconds ]] || __mfa_agent_offset=$(($(\command date +%s) - SECONDS))
+    __mfa_agent_seconds=$SECONDS
+    __mfa_agent_now=$((SECONDS + __mfa_agent_offset))
+  }
 fi
 
 # The whole of what runs before a prompt and before a command.
@@ -29,7 +38,7 @@ __mfa_agent_check() {
   elif [[ -n ${MFA_AGENT_PROMPT-} ]]; then
     MFA_AGENT_PROMPT=
   fi
-  return 0
+  \builtin return 0
 }
 
 __mfa_agent_prompt() {
@@ -38,9 +47,9 @@ __mfa_agent_prompt() {
 
 # For a PROMPT_COMMAND that is a string: the commands after it see the status before it.
 __mfa_agent_prompt_string() {
-  __mfa_agent_status=$?
+  __mfa_agent_before_us=$?
   __mfa_agent_check
-  \builtin return "$__mfa_agent_status"
+  \builtin return "$__mfa_agent_before_us"
 }
 
 # Something may have changed, or only the minute.
@@ -52,9 +61,9 @@ __mfa_agent_look() {
   if [[ -e ${MFA_AGENT_LEASE-} ]] && __mfa_agent_reckon; then
     \builtin return 0
   fi
-  # A trace would show the secrets.
+  # A trace would show the secrets, and with -k `export` takes no values but shows all there are.
   __mfa_agent_options=$-
-  { \builtin set +xv; } 2>/dev/null
+  { \builtin set +kxv; } 2>/dev/null
   __mfa_agent_ask=
   if [[ ${1-} == command ]]; then
     __mfa_agent_code=$("$__mfa_agent_bin" hook sync --shell posix --command) || __mfa_agent_code=
@@ -64,13 +73,21 @@ __mfa_agent_look() {
   \builtin eval "$__mfa_agent_code" || :
   if [[ -n $__mfa_agent_ask && ${1-} != command && -t 0 && -t 2 && ${TERM-} != dumb && -z ${INSIDE_EMACS-}${MC_SID-}${COMP_LINE-} ]]; then
     __mfa_agent_ask=
-    __mfa_agent_code=$("$__mfa_agent_bin" hook ask --shell posix) || __mfa_agent_code=
+    __mfa_agent_modes=$(\command stty -g 2>/dev/null) || __mfa_agent_modes=
+    __mfa_agent_status=0
+    __mfa_agent_code=$("$__mfa_agent_bin" hook ask --shell posix) || __mfa_agent_status=$?
+    if [[ $__mfa_agent_status -ne 0 ]]; then
+      # It was killed: what it printed may be half of it, and the terminal is left as for a code.
+      __mfa_agent_code=
+      [[ -z $__mfa_agent_modes ]] || \command stty "$__mfa_agent_modes" 2>/dev/null || :
+    fi
     \builtin eval "$__mfa_agent_code" || :
     # Something was typed already: it is asked at the next prompt.
     [[ -z $__mfa_agent_ask ]] || __mfa_agent_next=0
   fi
   __mfa_agent_code=
   __mfa_agent_reckon || :
+  case $__mfa_agent_options in *k*) \builtin set -k ;; esac
   case $__mfa_agent_options in *v*) \builtin set -v ;; esac
   case $__mfa_agent_options in *x*) \builtin set -x ;; esac
   \builtin return 0
@@ -103,15 +120,23 @@ __mfa_agent_reckon() {
   fi
 }
 
-# `mfa-agent use` acts on this shell; everything else is the program's own.
-mfa-agent() {
+# `mfa-agent use` acts on this shell; everything else is the program's own. Not `mfa-agent() {`: an alias of that
+# name would make it a syntax error. In POSIX mode no function may have such a name, though it may be called.
+__mfa_agent_options=
+case :${SHELLOPTS-}: in
+  *:posix:*)
+    __mfa_agent_options=posix
+    \builtin set +o posix
+    ;;
+esac
+function mfa-agent {
   if [[ ${1-} != use || " $* " == *" -h "* || " $* " == *" --help "* ]]; then
     \command "$__mfa_agent_bin" "$@"
     \builtin return
   fi
   \builtin shift
   __mfa_agent_options=$-
-  { \builtin set +xv; } 2>/dev/null
+  { \builtin set +kxv; } 2>/dev/null
   __mfa_agent_status=0
   __mfa_agent_code=$("$__mfa_agent_bin" hook use --shell posix "$@") || __mfa_agent_status=$?
   if [[ $__mfa_agent_status -eq 0 ]]; then
@@ -120,21 +145,25 @@ mfa-agent() {
     __mfa_agent_reckon || __mfa_agent_next=0
   fi
   __mfa_agent_code=
+  case $__mfa_agent_options in *k*) \builtin set -k ;; esac
   case $__mfa_agent_options in *v*) \builtin set -v ;; esac
   case $__mfa_agent_options in *x*) \builtin set -x ;; esac
   \builtin return "$__mfa_agent_status"
 }
 
+[[ -z $__mfa_agent_options ]] || \builtin set -o posix
+
 __mfa_agent_complete() {
+  \builtin local IFS=$'\n'
   COMPREPLY=()
   if [[ ${COMP_CWORD:-0} -eq 1 ]]; then
     # shellcheck disable=SC2207
-    COMPREPLY=($(\builtin compgen -W 'agent env init login logout profiles status use' -- "${COMP_WORDS[1]-}"))
+    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent env init login logout profiles status use' -- "${COMP_WORDS[1]-}"))
   else
     case ${COMP_WORDS[1]-} in
       env | login | logout | status | use)
         # shellcheck disable=SC2207
-        IFS=$'\n' COMPREPLY=($(IFS=$'\n' \builtin compgen -W "$("$__mfa_agent_bin" hook profiles 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]-}"))
+        COMPREPLY=($(\builtin compgen -W "$("$__mfa_agent_bin" hook profiles 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]-}"))
         ;;
     esac
   fi
@@ -142,14 +171,27 @@ __mfa_agent_complete() {
 \builtin complete -F __mfa_agent_complete mfa-agent 2>/dev/null || :
 
 # Registration. Whatever is there stays, and we come first: who draws the prompt shall see the new values.
+__mfa_agent_before() {
+  __mfa_agent_check command
+}
+# Its attributes and its name, without its value.
+__mfa_agent_code=$(\builtin declare -p PROMPT_COMMAND 2>/dev/null) || :
+__mfa_agent_code=${__mfa_agent_code%%PROMPT_COMMAND*}
 if [[ -n ${bash_preexec_imported-}${__bp_imported-} ]]; then
-  case " ${precmd_functions[*]-} " in *' __mfa_agent_prompt '*) ;; *) precmd_functions+=(__mfa_agent_prompt) ;; esac
-  case " ${preexec_functions[*]-} " in *' __mfa_agent_before '*) ;; *) preexec_functions+=(__mfa_agent_before) ;; esac
+  # Looked for piece by piece: joined, they would have IFS between them.
+  __mfa_agent_code=
+  for __mfa_agent_status in "${precmd_functions[@]-}"; do
+    [[ $__mfa_agent_status != __mfa_agent_prompt ]] || __mfa_agent_code=there
+  done
+  if [[ -z $__mfa_agent_code ]]; then
+    precmd_functions=(__mfa_agent_prompt ${precmd_functions[@]+"${precmd_functions[@]}"})
+    preexec_functions=(__mfa_agent_before ${preexec_functions[@]+"${preexec_functions[@]}"})
+  fi
 elif [[ "${PROMPT_COMMAND[*]-}${STARSHIP_PROMPT_COMMAND-}" == *__mfa_agent_* ]]; then
   :
 elif ! (\builtin unset -v PROMPT_COMMAND) 2>/dev/null; then
   \builtin printf '%s\n' 'mfa-agent: PROMPT_COMMAND is readonly here, so the prompt is not watched; mfa-agent use works' >&2
-elif [[ ${BASH_VERSINFO[0]} -gt 5 || ( ${BASH_VERSINFO[0]} -eq 5 && ${BASH_VERSINFO[1]} -ge 1 ) ]] && [[ "$(\builtin declare -p PROMPT_COMMAND 2>/dev/null)" != 'declare -'*x* ]]; then
+elif [[ ${BASH_VERSINFO[0]} -gt 5 || (${BASH_VERSINFO[0]} -eq 5 && ${BASH_VERSINFO[1]} -ge 1) ]] && [[ $__mfa_agent_code != *x* ]]; then
   PROMPT_COMMAND=(__mfa_agent_prompt ${PROMPT_COMMAND[@]+"${PROMPT_COMMAND[@]}"})
 else
   # In an && list the status is kept and neither `set -e` nor an ERR trap is told; in a child that inherited the
@@ -158,9 +200,7 @@ else
   # shellcheck disable=SC2178,SC2128 # a string it is, and stays
   PROMPT_COMMAND='"${__mfa_agent_on-:}"&&:'"${PROMPT_COMMAND:+;$PROMPT_COMMAND}"
 fi
-__mfa_agent_before() {
-  __mfa_agent_check command
-}
+__mfa_agent_code=
 if [[ ${BASH_VERSINFO[0]} -gt 5 || ( ${BASH_VERSINFO[0]} -eq 5 && ${BASH_VERSINFO[1]} -ge 3 ) ]] && [[ -z ${bash_preexec_imported-}${__bp_imported-} && ${PS0-} != *__mfa_agent_before* ]]; then
   # Runs in this very shell, without a process.
   # shellcheck disable=SC2016 # bash expands it, at each command

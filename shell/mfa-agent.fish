@@ -1,7 +1,8 @@
 # The hook of mfa-agent for fish. In ~/.config/fish/config.fish:  mfa-agent init fish | source
 #
-# At a prompt that has nothing to do it costs a look whether a file is there. fish has no cheap clock: the agent
-# takes the lease away when the time is up, and in case that it died the clock is asked now and then.
+# At a prompt that has nothing to do it costs a look at two files. fish has no cheap clock: the agent takes the
+# lease away when the time is up, and in case that it died, the lease bears the time of its end, and the terminal
+# that of the last echo. For the minutes that are shown the clock is asked now and then.
 
 if status is-interactive
 
@@ -12,12 +13,12 @@ if status is-interactive
     function __mfa_agent_prompt --on-event fish_prompt
         set -q MFA_AGENT_LEASE; or return
         set -ga __mfa_agent_ticks x
-        builtin test -e "$MFA_AGENT_LEASE"; and not set -q __mfa_agent_ticks[16]; and builtin test "$MFA_AGENT_LEASE" != /; or __mfa_agent_look prompt
+        builtin test -e "$MFA_AGENT_LEASE" -a \( -z "$MFA_AGENT_EXP" -o ! /dev/stdin -nt "$MFA_AGENT_LEASE" \); and not set -q __mfa_agent_ticks[16]; or __mfa_agent_look prompt
     end
 
     function __mfa_agent_before --on-event fish_preexec
         set -q MFA_AGENT_LEASE; or return
-        builtin test -e "$MFA_AGENT_LEASE"; and not set -q __mfa_agent_ticks[16]; and builtin test "$MFA_AGENT_LEASE" != /; or __mfa_agent_look command
+        builtin test -e "$MFA_AGENT_LEASE" -a \( -z "$MFA_AGENT_EXP" -o ! /dev/stdin -nt "$MFA_AGENT_LEASE" \); and not set -q __mfa_agent_ticks[16]; or __mfa_agent_look command
     end
 
     # Something may have changed, or it is time to ask the clock.
@@ -32,20 +33,28 @@ if status is-interactive
         end
         set -g __mfa_agent_ask
         if builtin test "$argv[1]" = command
-            command $__mfa_agent_bin hook sync --shell fish --command | source
+            command $__mfa_agent_bin hook sync --shell fish --command | builtin source
         else
-            command $__mfa_agent_bin hook sync --shell fish | source
+            command $__mfa_agent_bin hook sync --shell fish | builtin source
         end
-        if builtin test -n "$__mfa_agent_ask"; and builtin test "$argv[1]" != command; and isatty stdin; and builtin test "$TERM" != dumb; and builtin test -z "$INSIDE_EMACS$MC_SID"
+        if builtin test -n "$__mfa_agent_ask"; and builtin test "$argv[1]" != command; and builtin test -t 0; and builtin test -t 2; and builtin test "$TERM" != dumb; and builtin test -z "$INSIDE_EMACS$MC_SID"
             set -g __mfa_agent_ask
-            command $__mfa_agent_bin hook ask --shell fish | source
+            command $__mfa_agent_bin hook ask --shell fish | builtin source
         end
         # Something was typed already: it is asked at the next prompt.
         if builtin test -n "$__mfa_agent_ask"
             set -g __mfa_agent_ticks x x x x x x x x x x x x x x x x
         end
+        __mfa_agent_uncovered
         __mfa_agent_reckon
         return 0
+    end
+
+    # A universal key comes to light when the global one goes: it must not be used unknowingly.
+    function __mfa_agent_uncovered
+        set -qU AWS_ACCESS_KEY_ID; and not set -qg AWS_ACCESS_KEY_ID; and not set -q __mfa_agent_told; or return
+        set -g __mfa_agent_told 1
+        builtin echo 'mfa-agent: from here on the universal AWS_ACCESS_KEY_ID is in use; set -eU AWS_ACCESS_KEY_ID removes it' >&2
     end
 
     # Works out $MFA_AGENT_PROMPT. Fails once the time is up.
@@ -53,23 +62,23 @@ if status is-interactive
         builtin test -z "$__mfa_agent_ask"; or return 1
         set -g MFA_AGENT_PROMPT $MFA_AGENT_PROFILE
         # Without an end the lease alone tells.
-        string match -qr '^[0-9]{1,11}$' -- "$MFA_AGENT_EXP"; or return 0
+        builtin string match -qr '^[0-9]{1,11}$' -- "$MFA_AGENT_EXP"; or return 0
         # The time of day, by two looks at the same file.
-        set -l now (math (path mtime /) + (path mtime -R /))
-        set -l left (math $MFA_AGENT_EXP - $now)
+        set -l now (builtin math (builtin path mtime /) + (builtin path mtime -R /))
+        set -l left (builtin math $MFA_AGENT_EXP - $now)
         builtin test $left -gt 0; or return 1
         set -q AWS_ACCESS_KEY_ID; or return 0
         if builtin test $left -ge 3600
-            set -g MFA_AGENT_PROMPT "$MFA_AGENT_PROFILE "(math --scale=0 $left / 3600)h(math --scale=0 $left % 3600 / 60)m
+            set -g MFA_AGENT_PROMPT "$MFA_AGENT_PROFILE "(builtin math --scale=0 $left / 3600)h(builtin math --scale=0 $left % 3600 / 60)m
         else
-            set -g MFA_AGENT_PROMPT "$MFA_AGENT_PROFILE "(math --scale=0 $left / 60)m
+            set -g MFA_AGENT_PROMPT "$MFA_AGENT_PROFILE "(builtin math --scale=0 $left / 60)m
         end
         return 0
     end
 
     # `mfa-agent use` acts on this shell; everything else is the program's own.
     function mfa-agent --description 'AWS sessions with MFA'
-        if builtin test "$argv[1]" != use; or contains -- -h $argv; or contains -- --help $argv
+        if builtin test "$argv[1]" != use; or builtin contains -- -h $argv; or builtin contains -- --help $argv
             command $__mfa_agent_bin $argv
             return
         end
@@ -77,10 +86,11 @@ if status is-interactive
         set -l code (command $__mfa_agent_bin hook use --shell fish $argv[2..-1])
         set -l outcome $status
         if builtin test $outcome -eq 0
-            printf '%s\n' $code | source
+            builtin printf '%s\n' $code | builtin source
             set -g __mfa_agent_ask
             set -g __mfa_agent_ticks
             set -q MFA_AGENT_LEASE; and __mfa_agent_reckon; or set -g MFA_AGENT_PROMPT
+            __mfa_agent_uncovered
         end
         return $outcome
     end

@@ -5,108 +5,110 @@
 
 if [[ -o interactive ]]; then
 
-zmodload zsh/datetime 2>/dev/null
+\builtin zmodload zsh/datetime 2>/dev/null
 
-typeset -g __mfa_agent_bin=@MFA_AGENT@
+\builtin typeset -g __mfa_agent_bin=@MFA_AGENT@
 # The next moment at which the clock has something to say, in seconds since the epoch.
-typeset -g __mfa_agent_next=0
-typeset -g __mfa_agent_ask=
+\builtin typeset -g __mfa_agent_next=0
+\builtin typeset -g __mfa_agent_ask=
 
 __mfa_agent_prompt() {
   if [[ -n "${MFA_AGENT_LEASE-}" ]]; then
     [[ -e "$MFA_AGENT_LEASE" && "${EPOCHSECONDS:-0}" -lt "$__mfa_agent_next" ]] || __mfa_agent_look prompt
   elif [[ -n "${MFA_AGENT_PROMPT-}" ]]; then
-    typeset -g MFA_AGENT_PROMPT=
+    \builtin typeset -g MFA_AGENT_PROMPT=
   fi
-  return 0
+  \builtin return 0
 }
 
 __mfa_agent_before() {
   if [[ -n "${MFA_AGENT_LEASE-}" ]]; then
     [[ -e "$MFA_AGENT_LEASE" && "${EPOCHSECONDS:-0}" -lt "$__mfa_agent_next" ]] || __mfa_agent_look command
   fi
-  return 0
+  \builtin return 0
 }
 
 # Something may have changed, or only the minute.
 __mfa_agent_look() {
-  builtin emulate -L zsh
+  \builtin emulate -L zsh
   # A trace would show the secrets.
-  builtin setopt no_xtrace no_verbose no_err_exit no_err_return no_unset
+  \builtin setopt no_xtrace no_verbose no_err_exit no_err_return no_unset
   # A question waits for the next prompt: before a command nobody can be asked.
   if [[ -n $__mfa_agent_ask && $1 == command ]]; then
-    return 0
+    \builtin return 0
   fi
   if [[ -e $MFA_AGENT_LEASE ]] && __mfa_agent_reckon; then
-    return 0
+    \builtin return 0
   fi
-  typeset -g __mfa_agent_ask=
-  local code
+  \builtin typeset -g __mfa_agent_ask=
+  \builtin local code
   if [[ $1 == command ]]; then
     code=$("$__mfa_agent_bin" hook sync --shell posix --command) || code=
   else
     code=$("$__mfa_agent_bin" hook sync --shell posix) || code=
   fi
-  builtin eval "$code"
+  \builtin eval "$code"
   if [[ -n $__mfa_agent_ask && $1 != command && -t 0 && -t 2 && ${TERM-} != dumb
         && -z ${INSIDE_EMACS-}${MC_SID-}${__p9k_instant_prompt_active-} ]]; then
     __mfa_agent_ask=
     code=$("$__mfa_agent_bin" hook ask --shell posix) || code=
-    builtin eval "$code"
+    \builtin eval "$code"
   fi
-  __mfa_agent_reckon
-  return 0
+  # Not alone: a ZERR trap would be told.
+  __mfa_agent_reckon || :
+  \builtin return 0
 }
 
 # Works out $MFA_AGENT_PROMPT, and when to look again. Fails once the time is up.
 __mfa_agent_reckon() {
-  builtin emulate -L zsh
+  \builtin emulate -L zsh
   if [[ -n $__mfa_agent_ask ]]; then
     __mfa_agent_next=0
-    return 1
+    \builtin return 1
   fi
   if [[ ${MFA_AGENT_EXP-} != <1-99999999999> ]]; then
     # No end is known: the lease alone tells.
     __mfa_agent_next=99999999999
-    typeset -g MFA_AGENT_PROMPT=${MFA_AGENT_PROFILE-}
-    return 0
+    \builtin typeset -g MFA_AGENT_PROMPT=${MFA_AGENT_PROFILE-}
+    \builtin return 0
   fi
-  local -i left='MFA_AGENT_EXP - EPOCHSECONDS'
-  ((left > 0)) || return 1
+  \builtin local -i left='MFA_AGENT_EXP - EPOCHSECONDS'
+  ((left > 0)) || \builtin return 1
   __mfa_agent_next=$((EPOCHSECONDS + left % 60 + 1))
   ((__mfa_agent_next < MFA_AGENT_EXP)) || __mfa_agent_next=$MFA_AGENT_EXP
   if [[ -z ${AWS_ACCESS_KEY_ID-} ]]; then
-    typeset -g MFA_AGENT_PROMPT=${MFA_AGENT_PROFILE-}
+    \builtin typeset -g MFA_AGENT_PROMPT=${MFA_AGENT_PROFILE-}
   elif ((left >= 3600)); then
-    typeset -g MFA_AGENT_PROMPT="${MFA_AGENT_PROFILE-} $((left / 3600))h$((left / 60 % 60))m"
+    \builtin typeset -g MFA_AGENT_PROMPT="${MFA_AGENT_PROFILE-} $((left / 3600))h$((left / 60 % 60))m"
   else
-    typeset -g MFA_AGENT_PROMPT="${MFA_AGENT_PROFILE-} $((left / 60))m"
+    \builtin typeset -g MFA_AGENT_PROMPT="${MFA_AGENT_PROFILE-} $((left / 60))m"
   fi
-  return 0
+  \builtin return 0
 }
 
-# `mfa-agent use` acts on this shell; everything else is the program's own.
-mfa-agent() {
-  builtin emulate -L zsh
-  builtin setopt no_xtrace no_verbose
+# `mfa-agent use` acts on this shell; everything else is the program's own. Not `mfa-agent() {`: an alias of that
+# name would make it a syntax error.
+function mfa-agent {
+  \builtin emulate -L zsh
+  \builtin setopt no_xtrace no_verbose
   if [[ ${1-} != use || " $* " == *' -h '* || " $* " == *' --help '* ]]; then
-    command "$__mfa_agent_bin" "$@"
-    return
+    \command "$__mfa_agent_bin" "$@"
+    \builtin return
   fi
-  builtin shift
-  local code
-  local -i outcome=0
+  \builtin shift
+  \builtin local code
+  \builtin local -i outcome=0
   code=$("$__mfa_agent_bin" hook use --shell posix "$@") || outcome=$?
   if ((outcome == 0)); then
-    builtin eval "$code"
+    \builtin eval "$code"
     __mfa_agent_ask=
     __mfa_agent_reckon || __mfa_agent_next=0
   fi
-  return $outcome
+  \builtin return $outcome
 }
 
 __mfa_agent_complete() {
-  builtin emulate -L zsh
+  \builtin emulate -L zsh
   if ((CURRENT == 2)); then
     compadd agent env init login logout profiles status use
   else
@@ -115,18 +117,23 @@ __mfa_agent_complete() {
     esac
   fi
 }
-if builtin whence compdef >/dev/null; then
+if \builtin whence compdef >/dev/null; then
   compdef __mfa_agent_complete mfa-agent
 fi
 
 # Registration, without add-zsh-hook, which needs an fpath that works. We come first: who draws the prompt shall
 # see the new values.
-typeset -ga precmd_functions preexec_functions
-if [[ " ${precmd_functions[*]-} " != *' __mfa_agent_prompt '* ]]; then
-  precmd_functions=(__mfa_agent_prompt "${precmd_functions[@]}")
-fi
-if [[ " ${preexec_functions[*]-} " != *' __mfa_agent_before '* ]]; then
-  preexec_functions=(__mfa_agent_before "${preexec_functions[@]}")
-fi
+\builtin typeset -ga precmd_functions preexec_functions
+# With another IFS they would be joined by something else.
+() {
+  \builtin emulate -L zsh
+  \builtin local IFS=' '
+  if [[ " ${precmd_functions[*]} " != *' __mfa_agent_prompt '* ]]; then
+    precmd_functions=(__mfa_agent_prompt $precmd_functions)
+  fi
+  if [[ " ${preexec_functions[*]} " != *' __mfa_agent_before '* ]]; then
+    preexec_functions=(__mfa_agent_before $preexec_functions)
+  fi
+}
 
 fi

@@ -11,6 +11,7 @@ mod login;
 mod moto;
 mod roles;
 mod secrets;
+mod shell_cases;
 mod shells;
 mod support;
 mod tls;

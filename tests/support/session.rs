@@ -52,12 +52,17 @@ impl Shell {
         }
     }
 
-    /// What keeps its screen simple.
+    /// What keeps its screen simple. A faked clock's shared memory goes when a subshell ends, and whoever is told
+    /// of it after that does not start; without it each program makes its own.
     fn plain(self) -> &'static str {
         match self {
-            Self::Bash => "PS1='> '\nbind 'set enable-bracketed-paste off'\n",
-            Self::Zsh => "PS1='> '\nunsetopt prompt_cr prompt_sp\nunset zle_bracketed_paste\n",
-            Self::Fish => "set -g fish_greeting\nfunction fish_prompt; echo '> '; end\n",
+            Self::Bash => "PS1='> '\nbind 'set enable-bracketed-paste off'\nunset FAKETIME_SHARED\n",
+            Self::Zsh => {
+                "PS1='> '\nunsetopt prompt_cr prompt_sp\nunset zle_bracketed_paste FAKETIME_SHARED\n"
+            }
+            Self::Fish => {
+                "set -g fish_greeting\nfunction fish_prompt; echo '> '; end\nset -e FAKETIME_SHARED; or true\n"
+            }
         }
     }
 }
@@ -70,7 +75,12 @@ impl Session {
 
     /// A shell with the hook, and these lines of its rc file before and after it.
     pub fn start_with(sandbox: &Sandbox, shell: Shell, before: &str, after: &str) -> Self {
-        sandbox.write(shell.rc(), &format!("{}{before}\n{}{after}\n", shell.plain(), shell.load()));
+        Self::start_rc(sandbox, shell, &format!("{before}\n{}{after}\n", shell.load()))
+    }
+
+    /// A shell with these lines in its rc file, which load the hook or do not.
+    pub fn start_rc(sandbox: &Sandbox, shell: Shell, rc: &str) -> Self {
+        sandbox.write(shell.rc(), &format!("{}{rc}\n", shell.plain()));
         let arguments: &[&str] = match shell {
             Shell::Bash => &["--noprofile", "-i"],
             Shell::Zsh => &["-d", "-i"],
@@ -81,13 +91,18 @@ impl Session {
 
     /// A shell with the hook, under strace, which notes every process that it makes.
     pub fn start_traced(sandbox: &Sandbox, shell: Shell, trace: &std::path::Path) -> Self {
+        Self::start_calls_traced(sandbox, shell, trace, "process")
+    }
+
+    /// The same, with a choice of system calls that are noted.
+    pub fn start_calls_traced(sandbox: &Sandbox, shell: Shell, trace: &std::path::Path, calls: &str) -> Self {
         sandbox.write(shell.rc(), &format!("{}{}", shell.plain(), shell.load()));
         let shell = tool(shell.program());
         let arguments = [
             "-f",
             "-qq",
             "-e",
-            "trace=process",
+            &format!("trace={calls}"),
             "-o",
             trace.to_str().unwrap(),
             shell.to_str().unwrap(),
@@ -97,6 +112,8 @@ impl Session {
     }
 
     fn begin(sandbox: &Sandbox, program: std::path::PathBuf, arguments: &[&str]) -> Self {
+        // A fish that finds none of these reads every manual page of the machine beside the shell.
+        sandbox.write(".local/share/fish/generated_completions/none.fish", "");
         let session = Self {
             terminal: Terminal::run_shown(sandbox, program, arguments),
             home: sandbox.home(),
@@ -113,6 +130,16 @@ impl Session {
         self.wait_for_step(start)
     }
 
+    /// The same, up to the next prompt: the hook has looked when this returns.
+    #[track_caller]
+    pub fn run_to_prompt(&self, command: &str) {
+        let start = self.terminal.screen().len();
+        let shown = start + self.run(command).len();
+        let end = format!("step-{}\r\n", self.steps.get());
+        let ended = self.terminal.screen()[start..shown].rfind(&end).unwrap_or(0);
+        self.terminal.wait_for_after(start + ended, "> ");
+    }
+
     /// Types a command whose end is waited for later.
     pub fn type_line(&self, command: &str) -> usize {
         let start = self.terminal.screen().len();
@@ -125,7 +152,11 @@ impl Session {
     /// Waits for the end of the last command.
     #[track_caller]
     pub fn wait_for_step(&self, start: usize) -> String {
-        self.terminal.wait_for_after(start, &format!("step-{}\r\n", self.steps.get()));
+        let step = format!("step-{}\r\n", self.steps.get());
+        self.terminal.wait_for_after(start, &step);
+        // The prompt behind it is part of the step: it is there, or asks.
+        let end = start + self.terminal.screen()[start..].find(&step).unwrap_or(0) + step.len();
+        self.terminal.wait_for_any_after(end, &["> ", "MFA code"]);
         self.terminal.screen()[start..].to_owned()
     }
 

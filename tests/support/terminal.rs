@@ -87,6 +87,12 @@ impl Terminal {
     /// Waits until the screen has shown this text behind its first so many bytes.
     #[track_caller]
     pub fn wait_for_after(&self, start: usize, words: &str) {
+        self.wait_for_any_after(start, &[words]);
+    }
+
+    /// Waits until the screen has shown one of these texts behind its first so many bytes.
+    #[track_caller]
+    pub fn wait_for_any_after(&self, start: usize, words: &[&str]) {
         let shown = self.shows_within(start, words, PATIENCE);
         assert!(shown, "no {words:?} on the screen: {:?}", &self.screen()[start..]);
     }
@@ -124,16 +130,17 @@ impl Terminal {
         run
     }
 
-    fn shows_within(&self, start: usize, words: &str, patience: Duration) -> bool {
+    fn shows_within(&self, start: usize, words: &[&str], patience: Duration) -> bool {
+        let shows = |text: &str| words.iter().any(|words| text[start..].contains(words));
         let deadline = Instant::now() + patience;
         let mut text = self.screen.text.lock().unwrap();
-        while !text.0[start..].contains(words) && !text.1 {
+        while !shows(&text.0) && !text.1 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
             text = self.screen.changed.wait_timeout(text, left).unwrap().0;
         }
-        text.0[start..].contains(words)
+        shows(&text.0)
     }
 }
