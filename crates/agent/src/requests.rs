@@ -54,12 +54,12 @@ pub struct OwnSocket {
 impl OwnSocket {
     /// The socket that was just made at a path.
     pub fn made(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: Mutex::new(platform::same_file(path)) }
+        Self { path: path.to_owned(), file: Mutex::new(Some(file_at(path))) }
     }
 
     /// It was made again.
     pub fn made_again(&self) {
-        *self.file() = platform::same_file(&self.path);
+        *self.file() = Some(file_at(&self.path));
     }
 
     /// Somebody else took it away: nobody finds this agent, and it does not know.
@@ -81,6 +81,11 @@ impl OwnSocket {
     fn file(&self) -> MutexGuard<'_, Option<(u64, u64)>> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The file at a path; one that is gone again already is like no other.
+fn file_at(path: &Path) -> (u64, u64) {
+    platform::same_file(path).unwrap_or_default()
 }
 
 /// What this agent is.
