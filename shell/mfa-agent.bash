@@ -158,7 +158,7 @@ __mfa_agent_complete() {
   COMPREPLY=()
   if [[ ${COMP_CWORD:-0} -eq 1 ]]; then
     # shellcheck disable=SC2207
-    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent env init login logout profiles status use' -- "${COMP_WORDS[1]-}"))
+    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent env init lock login logout profiles status unlock use' -- "${COMP_WORDS[1]-}"))
   else
     case ${COMP_WORDS[1]-} in
       env | login | logout | status | use)

@@ -96,6 +96,6 @@ if status is-interactive
     end
 
     complete -c mfa-agent -f
-    complete -c mfa-agent -n __fish_use_subcommand -a 'agent env init login logout profiles status use'
+    complete -c mfa-agent -n __fish_use_subcommand -a 'agent env init lock login logout profiles status unlock use'
     complete -c mfa-agent -n '__fish_seen_subcommand_from env login logout status use' -a '(command $__mfa_agent_bin hook profiles 2>/dev/null)'
 end

@@ -110,7 +110,7 @@ function mfa-agent {
 __mfa_agent_complete() {
   \builtin emulate -L zsh
   if ((CURRENT == 2)); then
-    compadd agent env init login logout profiles status use
+    compadd agent env init lock login logout profiles status unlock use
   else
     case ${words[2]} in
       env | login | logout | status | use) compadd -- ${(f)"$("$__mfa_agent_bin" hook profiles 2>/dev/null)"} ;;

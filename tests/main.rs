@@ -7,6 +7,7 @@ mod consumers;
 mod errors;
 mod hooks;
 mod lifecycle;
+mod lock;
 mod login;
 mod moto;
 mod roles;

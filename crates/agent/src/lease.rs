@@ -32,6 +32,8 @@ pub enum Told {
         /// The session that is missing.
         missing: SessionKey,
     },
+    /// There are none, until the agent is unlocked.
+    Locked,
 }
 
 /// The leases of one agent.

@@ -167,6 +167,17 @@ async fn dispatch(sessions: &Sessions, identity: &Identity, request: Request) ->
             sessions.login(profile.as_deref(), &code, duration).await.map(Reply::Session)
         }
         Request::Shell { profile } => sessions.shell(&profile).await.map(Reply::Shell),
+        Request::Lock { wipe: false } => Ok(Reply::Locked { sessions: sessions.lock() }),
+        Request::Lock { wipe: true } => {
+            sessions.logout(&[], true).await.map(|sessions| Reply::Locked { sessions })
+        }
+        Request::Unlock { profile, ask } => match sessions.unlock(profile.as_deref(), ask).await {
+            Ok(Opened::Ready(sessions)) => Ok(Reply::Unlocked { sessions }),
+            Ok(Opened::YourTurn(question, claim)) => {
+                return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
+            }
+            Err(refusal) => Err(refusal),
+        },
         Request::Logout { profiles, all } => {
             sessions.logout(&profiles, all).await.map(|sessions| Reply::LoggedOut { sessions })
         }
@@ -211,6 +222,7 @@ fn status(sessions: &Sessions, identity: &Identity) -> Status {
             .filter_map(|file| Some(file.ok()?.display().to_string()))
             .collect(),
         clock_skew: sessions.skew(),
+        locked: sessions.is_locked(),
         waiting: sessions.waiting(),
         sessions: sessions.state().vault.describe(Now::read()),
     }
@@ -225,6 +237,9 @@ fn subject(request: &Request) -> Option<String> {
         Request::Session { profile, .. } => Some(format!("session of {}", name(profile))),
         Request::Login { profile, .. } => Some(format!("login to {}", name(profile))),
         Request::Shell { profile } => Some(format!("prompt with {}", short(profile))),
+        Request::Lock { wipe: false } => Some("lock".to_owned()),
+        Request::Lock { wipe: true } => Some("lock and wipe".to_owned()),
+        Request::Unlock { .. } => Some("unlock".to_owned()),
         Request::Logout { all: true, .. } => Some("logout of all".to_owned()),
         Request::Logout { profiles, .. } => Some(format!("logout of {}", short(&profiles.join(", ")))),
         Request::Stop { .. } => Some("stop".to_owned()),
@@ -252,6 +267,9 @@ fn result(reply: &Reply) -> &'static str {
             Refusal::AskedElsewhere { .. } => "asked elsewhere",
             Refusal::WrongCode { .. } => "the code was wrong",
             Refusal::UsedCode { .. } => "the code was used before",
+            Refusal::Locked => "locked",
+            Refusal::CannotUnlock { .. } => "locked, and this code cannot unlock",
+            Refusal::TooManyCodes { .. } => "locked, after too many wrong codes",
             Refusal::Aws { .. } => "refused by AWS",
             Refusal::Network { .. } => "no answer from AWS",
             _ => "refused",

@@ -98,6 +98,7 @@ where
         request,
         Request::Credentials { ask: Ask::Wait | Ask::Person, .. }
             | Request::Session { ask: Ask::Wait | Ask::Person, .. }
+            | Request::Unlock { ask: Ask::Wait | Ask::Person, .. }
     );
     // A panic ends this one request, and the client is told.
     let mut work = pin!(handle(peer, request));

@@ -1,5 +1,6 @@
 //! The rule: have it and it is good, give it; else it needs a code; with the code ask STS, keep it, give it.
 
+mod lock;
 mod resolve;
 mod shell;
 
@@ -23,6 +24,7 @@ use crate::questions::{Place, Questions, Turn};
 use crate::sts::{Aws, CallError, Issued, Mfa, Signer, rfc3339};
 use crate::turnstile::Turnstile;
 use crate::vault::{Held, Role, SessionKey, Vault};
+use lock::Lock;
 use resolve::{Resolved, role_seconds, root};
 
 /// How long a client may wait for what another one is asked. Longer than any prompt stays open.
@@ -62,6 +64,10 @@ pub struct State {
     logins: usize,
     /// Profiles whose role a shell waits for.
     wanted: BTreeSet<String>,
+    /// Whether something of this is given out.
+    lock: Lock,
+    /// The profile that credentials were given out of last.
+    last_used: Option<String>,
 }
 
 /// The agent's heart.
@@ -89,7 +95,16 @@ pub enum Opened<T> {
 pub struct Claim {
     place: Place,
     root: SessionKey,
-    after: u64,
+    wanted: Wanted,
+}
+
+/// What somebody is asked for.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    /// A session with a higher number than this.
+    After(u64),
+    /// That the agent is unlocked.
+    Unlocked,
 }
 
 impl Sessions {
@@ -151,6 +166,7 @@ impl Sessions {
         ask: Ask,
         replaces: Option<&str>,
     ) -> Result<Opened<Credentials>, Refusal> {
+        self.refuse_if_locked()?;
         let resolved = self.resolve(profile).await?;
         let credentials = |key: &SessionKey| self.give(&resolved, key, replaces);
         let last = resolved.last();
@@ -159,7 +175,7 @@ impl Sessions {
         {
             return Ok(Opened::Ready(credentials(&last)?));
         }
-        let opened = match self.open(&resolved, ask, false).await {
+        let opened = match self.open(&resolved, ask, Wanted::After(0)).await {
             // What is left of a role is better than nothing.
             Err(Refusal::NeedsMfa(_)) if self.left(&last).is_some() => {
                 return Ok(Opened::Ready(credentials(&last)?));
@@ -182,14 +198,16 @@ impl Sessions {
         ask: Ask,
         force: bool,
     ) -> Result<Opened<Session>, Refusal> {
+        self.refuse_if_locked()?;
         let resolved = self.resolve(profile).await?;
-        Ok(match self.open(&resolved, ask, force).await? {
+        let after = if force { self.number(&resolved.root) } else { 0 };
+        Ok(match self.open(&resolved, ask, Wanted::After(after)).await? {
             Opened::YourTurn(question, claim) => Opened::YourTurn(question, claim),
             Opened::Ready(()) => Opened::Ready(self.describe(&resolved)?),
         })
     }
 
-    /// Opens a session with a code.
+    /// Opens a session with a code. While locked, that is what unlocks.
     pub async fn login(
         &self,
         profile: Option<&str>,
@@ -203,6 +221,7 @@ impl Sessions {
         let duration = resolved.duration(duration)?;
         // One login at a time for a session: who comes second with the same code finds it used, not unknown.
         let _alone = self.turnstile.enter(format!("{:?}", resolved.root)).await;
+        let proof = self.proof(&resolved)?;
         let key = resolved.files.open_key(&resolved.plan.user.origin).await?;
         if key.id != resolved.plan.user.key_id {
             // The file changed between two looks at it.
@@ -245,9 +264,16 @@ impl Sessions {
                 role: role.map(|hop| (hop, duration)),
                 skew: self.aws.skew(),
             };
-            call.explain(error)
+            let refusal = call.explain(error);
+            if proof.is_some() && matches!(refusal, Refusal::WrongCode { .. }) {
+                self.state().lock.wrong_code(Now::read());
+            }
+            refusal
         })?;
-        self.keep(&resolved.root, &resolved.plan.profile, issued, duration, forgets);
+        self.keep(&resolved.root, &resolved, issued, duration, forgets);
+        if let Some(lock) = proof {
+            self.proved(lock);
+        }
         let mut session = self.describe(&resolved)?;
         session.reused = false;
         Ok(session)
@@ -296,18 +322,26 @@ impl Sessions {
         loop {
             let mut change = pin!(self.questions.change());
             change.as_mut().enable();
-            if self.number(&claim.root) > claim.after || claim.place.turn() != Turn::Ask {
+            let there = self.is_there(&claim.root, claim.wanted);
+            if !matches!(there, Ok(false)) || claim.place.turn() != Turn::Ask {
                 return;
             }
             change.await;
         }
     }
 
+    /// Whether somebody has what is wanted.
+    fn is_there(&self, root: &SessionKey, wanted: Wanted) -> Result<bool, Refusal> {
+        match wanted {
+            Wanted::Unlocked => Ok(!self.is_locked()),
+            Wanted::After(number) => self.refuse_if_locked().map(|()| self.number(root) > number),
+        }
+    }
+
     /// Waits until the session that all rests on is there, or until it is this client's turn to ask for it.
-    async fn open(&self, resolved: &Resolved, ask: Ask, force: bool) -> Result<Opened<()>, Refusal> {
-        let after = if force { self.number(&resolved.root) } else { 0 };
+    async fn open(&self, resolved: &Resolved, ask: Ask, wanted: Wanted) -> Result<Opened<()>, Refusal> {
         let question = || resolved.question(self.state().vault.has_expired(&resolved.root));
-        if self.number(&resolved.root) > after {
+        if self.is_there(&resolved.root, wanted)? {
             return Ok(Opened::Ready(()));
         }
         if ask == Ask::Never {
@@ -322,7 +356,7 @@ impl Sessions {
         loop {
             let mut change = pin!(self.questions.change());
             change.as_mut().enable();
-            if self.number(&resolved.root) > after {
+            if self.is_there(&resolved.root, wanted)? {
                 return Ok(Opened::Ready(()));
             }
             match place.turn() {
@@ -331,7 +365,7 @@ impl Sessions {
                         // Before the question: whatever ends it, nobody is asked twice by a prompt.
                         self.state().put_off.insert(resolved.root.clone());
                     }
-                    let claim = Box::new(Claim { place, root: resolved.root.clone(), after });
+                    let claim = Box::new(Claim { place, root: resolved.root.clone(), wanted });
                     return Ok(Opened::YourTurn(question(), claim));
                 }
                 Turn::Wait if ask == Ask::PersonUnlessAsked => {
@@ -368,7 +402,7 @@ impl Sessions {
                     None => return Err(Refusal::NeedsMfa(resolved.question(true))),
                 };
                 match assumed {
-                    Ok(issued) => self.keep(&key, &resolved.plan.profile, issued, duration, forgets),
+                    Ok(issued) => self.keep(&key, resolved, issued, duration, forgets),
                     // What is left of the old one is better than nothing.
                     Err(_) if self.left(&key).is_some() => {}
                     Err(error) => {
@@ -390,7 +424,8 @@ impl Sessions {
     }
 
     /// Holds what AWS issued, unless sessions were forgotten since it was asked for.
-    fn keep(&self, key: &SessionKey, profile: &str, issued: Issued, duration: u32, forgets: u64) {
+    fn keep(&self, key: &SessionKey, resolved: &Resolved, issued: Issued, duration: u32, forgets: u64) {
+        let profile = &resolved.plan.profile;
         let now = Now::read();
         let aws_now = now.wall.saturating_add_signed(self.aws.skew().unwrap_or(0));
         // No longer than asked for, whatever the answer's clock says.
@@ -403,6 +438,7 @@ impl Sessions {
             deadline,
             rfc3339(issued.expires_at),
             u64::from(duration),
+            resolved.sts.url.clone(),
         );
         let mut state = self.state();
         if state.forgets != forgets {
@@ -426,11 +462,16 @@ impl Sessions {
         let mut guard = self.state();
         let state = &mut *guard;
         let now = Now::read();
+        // Whoever came here before it was locked.
+        if state.lock.is_closed() {
+            return Err(Refusal::Locked);
+        }
         state.notify_before.clone_from(&resolved.configuration.notify_before);
         let level = state.level(&resolved.root, now);
         let Some(held) = state.vault.get(key, profile, now) else {
             return Err(Refusal::NeedsMfa(resolved.question(true)));
         };
+        state.last_used = Some(profile.clone());
         let told = Told::Ready { number: held.number, root: resolved.root.clone(), level };
         let lease = state.leases.as_mut();
         let lease =
@@ -503,15 +544,20 @@ impl State {
 
     /// Lets go of what is over, and takes back what is no longer true.
     fn sync_leases(&mut self, now: Now) {
-        self.vault.drop_expired(now);
-        let Self { vault, leases, notify_before, told, .. } = self;
+        if self.would_be_lost(now) == 0 {
+            self.lock.dissolve();
+        }
+        let Self { vault, leases, notify_before, told, lock, .. } = self;
         told.retain(|(number, _)| vault.holds(*number));
         if let Some(leases) = leases {
             leases.keep(|told| match told {
                 Told::Ready { number, root, level } => {
-                    vault.holds(*number) && *level == passed(notify_before, vault.left(root, now))
+                    !lock.is_closed()
+                        && vault.holds(*number)
+                        && *level == passed(notify_before, vault.left(root, now))
                 }
                 Told::Ended { missing } => vault.left(missing, now).is_none(),
+                Told::Locked => lock.is_closed(),
             });
         }
     }

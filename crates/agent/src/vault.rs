@@ -101,6 +101,8 @@ pub struct Held {
     pub expiration: String,
     /// How long it was given for, in seconds.
     pub duration: u64,
+    /// Where the code went that it rests on; none for AWS itself.
+    pub endpoint: Option<String>,
     /// Counts up with every session: a later one has a higher number.
     pub number: u64,
     profiles: BTreeSet<String>,
@@ -115,6 +117,7 @@ impl Held {
         deadline: Deadline,
         expiration: String,
         duration: u64,
+        endpoint: Option<String>,
     ) -> Self {
         Self {
             access_key_id,
@@ -123,6 +126,7 @@ impl Held {
             deadline,
             expiration,
             duration,
+            endpoint,
             number: 0,
             profiles: BTreeSet::new(),
         }
@@ -196,6 +200,20 @@ impl Vault {
     /// Whether the session with this number is still held.
     pub fn holds(&self, number: u64) -> bool {
         self.sessions.values().any(|held| held.number == number)
+    }
+
+    /// Whether something is held that rests on this session, and was opened by a code that went to this endpoint.
+    pub fn holds_of(&self, root: &SessionKey, endpoint: Option<&str>) -> bool {
+        let rests =
+            |key: &SessionKey, held: &Held| key.root() == root && held.endpoint.as_deref() == endpoint;
+        self.sessions.iter().any(|(key, held)| rests(key, held))
+    }
+
+    /// The profiles that were served, the latest session's first.
+    pub fn profiles(&self) -> Vec<String> {
+        let mut held: Vec<&Held> = self.sessions.values().collect();
+        held.sort_by_key(|held| std::cmp::Reverse(held.number));
+        held.iter().flat_map(|held| held.profiles.iter().cloned()).collect()
     }
 
     /// Whether the last session under this key ran out, rather than never having been or been forgotten.
@@ -301,6 +319,7 @@ mod tests {
             Deadline::after(NOW, seconds),
             String::new(),
             seconds,
+            None,
         )
     }
 

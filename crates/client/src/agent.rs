@@ -354,16 +354,20 @@ fn lost(error: &Error, limit: Duration) -> Failure {
 fn patience(request: &Request) -> Duration {
     match request {
         Request::Credentials { ask: Ask::Wait | Ask::Person, .. }
-        | Request::Session { ask: Ask::Wait | Ask::Person, .. } => Duration::from_mins(15),
+        | Request::Session { ask: Ask::Wait | Ask::Person, .. }
+        | Request::Unlock { ask: Ask::Wait | Ask::Person, .. } => Duration::from_mins(15),
         Request::Credentials { .. }
         | Request::Session { .. }
+        | Request::Unlock { .. }
         | Request::Login { .. }
         | Request::Profiles { .. } => LONG,
         // A prompt waits for it.
         Request::Shell { .. } => Duration::from_millis(200),
-        Request::Logout { .. } | Request::Status | Request::Log | Request::Stop { .. } => {
-            Duration::from_secs(5)
-        }
+        Request::Lock { .. }
+        | Request::Logout { .. }
+        | Request::Status
+        | Request::Log
+        | Request::Stop { .. } => Duration::from_secs(5),
     }
 }
 

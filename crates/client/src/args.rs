@@ -65,6 +65,16 @@ pub enum Command {
     Login(Login),
     /// Forget sessions
     Logout(Logout),
+    /// Give nothing out until `unlock`
+    #[command(
+        after_long_help = "What is held stays held; shells with the hook drop their credentials at the next prompt. What programs already have, AWS goes on taking until it expires."
+    )]
+    Lock(Lock),
+    /// Give out again, after a code that AWS takes
+    #[command(
+        after_long_help = "The code is one of a device whose session is held. AWS checks it, so unlocking opens that session anew."
+    )]
+    Unlock(Unlock),
     /// Show the sessions that are held
     Status(Status),
     /// List the profiles of the AWS config files, and which of them can work
@@ -196,6 +206,25 @@ pub struct Logout {
     /// Every session
     #[arg(long, conflicts_with = "names")]
     pub all: bool,
+}
+
+/// `mfa-agent lock`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct Lock {
+    /// Forget every session instead: nothing is left to unlock
+    #[arg(long)]
+    pub wipe: bool,
+}
+
+/// `mfa-agent unlock`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct Unlock {
+    /// A profile whose session is held; else the one used last
+    #[arg(value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// The code
+    #[command(flatten)]
+    pub code: Code,
 }
 
 /// `mfa-agent status`

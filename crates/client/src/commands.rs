@@ -4,6 +4,7 @@ mod agent;
 mod env;
 mod hook;
 mod init;
+mod lock;
 mod login;
 mod logout;
 mod profiles;
@@ -20,6 +21,8 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
         Command::Env(args) => env::run(args, profile, environment),
         Command::Login(args) => login::run(args, profile, environment),
         Command::Logout(args) => logout::run(args, profile, environment),
+        Command::Lock(args) => lock::lock(args, environment),
+        Command::Unlock(args) => lock::unlock(args, profile, environment),
         Command::Status(args) => {
             let profile = args.name.as_deref().or(profile);
             status::run(profile, args.json, invocation.color, environment)

@@ -27,6 +27,7 @@ pub fn short(refusal: &Refusal) -> String {
         Refusal::NoDevice { .. } => "no MFA device".to_owned(),
         Refusal::SeveralDevices { .. } => "several MFA devices, no mfa_serial".to_owned(),
         Refusal::DevicesNotListed { .. } => "no mfa_serial".to_owned(),
+        Refusal::Locked => "locked".to_owned(),
         other => words(other).1,
     }
 }
@@ -61,6 +62,19 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             Exit::Aws,
             format!("that code of {serial} was used already, and AWS takes each once"),
             format!("the next one comes in {wait_seconds} s"),
+        ),
+        Refusal::Locked => {
+            (Exit::Agent, "the agent is locked".to_owned(), "mfa-agent unlock".to_owned())
+        }
+        Refusal::CannotUnlock { profile } => (
+            Exit::Agent,
+            format!("the agent is locked, and it holds no session that a code of {profile} could prove yours"),
+            "mfa-agent unlock, or mfa-agent lock --wipe to forget them all".to_owned(),
+        ),
+        Refusal::TooManyCodes { wait_seconds } => (
+            Exit::Agent,
+            "the agent is locked, and there were too many wrong codes".to_owned(),
+            format!("the next one counts in {wait_seconds} s"),
         ),
         Refusal::DurationOutOfBounds { seconds, least, most } => (
             Exit::Usage,

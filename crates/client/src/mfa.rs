@@ -64,11 +64,7 @@ impl<'a> Asker<'a> {
 
     /// Puts the request to the agent until it is answered. Where a code was needed and taken, the reply is that
     /// of the login.
-    pub fn get(
-        &mut self,
-        profile: Option<&str>,
-        mut request: impl FnMut(Ask, Round) -> Request,
-    ) -> Result<Reply, Failure> {
+    pub fn get(&mut self, mut request: impl FnMut(Ask, Round) -> Request) -> Result<Reply, Failure> {
         let mut round = Round::First;
         loop {
             let ask = match (self.manners, round) {
@@ -85,7 +81,7 @@ impl<'a> Asker<'a> {
             let answered = if ask == Ask::Never && self.manners == Manners::Uncalled {
                 return Err(message::refused(&Refusal::NeedsMfa(question)));
             } else if let Some(code) = self.given.take() {
-                match self.login(profile, code)? {
+                match self.login(&question.profile, code)? {
                     Ok(session) => Some(session),
                     // Another client may have opened the session with the same code.
                     Err(used @ Refusal::UsedCode { .. }) => {
@@ -97,7 +93,7 @@ impl<'a> Asker<'a> {
                     Err(refusal) => return Err(message::refused(&refusal)),
                 }
             } else if self.terminal.is_some() {
-                self.ask_person(profile, &question, &answer.connection)?
+                self.ask_person(&question, &answer.connection)?
             } else {
                 return Err(message::refused(&Refusal::NeedsMfa(question)));
             };
@@ -129,12 +125,7 @@ impl<'a> Asker<'a> {
     }
 
     /// Asks until a code is taken. `None`: the question was withdrawn, the session came from elsewhere.
-    fn ask_person(
-        &mut self,
-        profile: Option<&str>,
-        question: &Question,
-        claim: &Connection,
-    ) -> Result<Option<Reply>, Failure> {
+    fn ask_person(&mut self, question: &Question, claim: &Connection) -> Result<Option<Reply>, Failure> {
         let Some(terminal) = &mut self.terminal else { return Ok(None) };
         let mut prompt = Prompt::new(terminal, question, writes_unicode());
         if self.manners == Manners::Uncalled {
@@ -147,7 +138,7 @@ impl<'a> Asker<'a> {
                 Entry::Code(code) => code,
                 Entry::Withdrawn => return Ok(None),
             };
-            let reply = login(self.agent, profile, code, self.duration, prompt.interrupt())?;
+            let reply = login(self.agent, &question.profile, code, self.duration, prompt.interrupt())?;
             let Err(refusal) = reply else { return Ok(reply.ok()) };
             match &refusal {
                 Refusal::WrongCode { .. } if tries_left > 1 => {
@@ -162,7 +153,7 @@ impl<'a> Asker<'a> {
         }
     }
 
-    fn login(&self, profile: Option<&str>, code: Secret) -> Result<Result<Reply, Refusal>, Failure> {
+    fn login(&self, profile: &str, code: Secret) -> Result<Result<Reply, Refusal>, Failure> {
         login(self.agent, profile, code, self.duration, self.interrupt())
     }
 }
@@ -178,12 +169,12 @@ pub enum Round {
 
 fn login(
     agent: &Agent,
-    profile: Option<&str>,
+    profile: &str,
     code: Secret,
     duration: Option<u32>,
     interrupt: Interrupt<'_>,
 ) -> Result<Result<Reply, Refusal>, Failure> {
-    let request = Request::Login { profile: profile.map(str::to_owned), code, duration };
+    let request = Request::Login { profile: Some(profile.to_owned()), code, duration };
     match agent.ask(request, interrupt)?.reply {
         Reply::Refused(refusal) => Ok(Err(refusal)),
         reply @ Reply::Session(_) => Ok(Ok(reply)),

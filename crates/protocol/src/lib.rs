@@ -93,6 +93,21 @@ pub enum Request {
         /// The shell's profile (`MFA_AGENT_PROFILE`).
         profile: String,
     },
+    /// Give nothing out until it is proved who asks. Answered by [`Reply::Locked`].
+    Lock {
+        /// Forget everything instead.
+        #[serde(default)]
+        wipe: bool,
+    },
+    /// Give out again. Where sessions are locked, a [`Request::Login`] with a code of one of them proves who asks:
+    /// it is asked for as for a session ([`Refusal::NeedsMfa`]). Answered by [`Reply::Unlocked`].
+    Unlock {
+        /// A profile of a held session; else the one that was used last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
+        /// What this client does if a code is needed.
+        ask: Ask,
+    },
     /// Forget the sessions behind these profiles, or all. Answered by [`Reply::LoggedOut`].
     Logout {
         /// The profiles, none for the configured default one; ignored with `all`.
@@ -146,6 +161,16 @@ pub enum Reply {
     Session(Session),
     /// To [`Request::Shell`].
     Shell(ShellState),
+    /// To [`Request::Lock`].
+    Locked {
+        /// How many MFA sessions are locked, or were forgotten.
+        sessions: usize,
+    },
+    /// To [`Request::Unlock`].
+    Unlocked {
+        /// How many MFA sessions are given out again.
+        sessions: usize,
+    },
     /// To [`Request::Logout`].
     LoggedOut {
         /// How many MFA sessions were forgotten.
@@ -232,6 +257,8 @@ pub enum EndReason {
     Expired,
     /// There is no session: it was forgotten, by `logout` or with the agent that held it.
     NoSession,
+    /// The agent is locked.
+    Locked,
 }
 
 /// What kind of session the agent holds.
@@ -294,6 +321,9 @@ pub struct Status {
     /// AWS's clock minus this machine's, in seconds, from the latest reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_skew: Option<i64>,
+    /// Nothing is given out until [`Request::Unlock`].
+    #[serde(default)]
+    pub locked: bool,
     /// How many clients wait for a code to be typed, the asked ones included.
     #[serde(default)]
     pub waiting: usize,

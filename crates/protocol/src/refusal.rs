@@ -27,6 +27,18 @@ pub enum Refusal {
         /// Seconds until the device shows the next one.
         wait_seconds: u64,
     },
+    /// The agent is locked: nothing is given out.
+    Locked,
+    /// The agent is locked, and a code of this profile cannot unlock it: no session that is held rests on it.
+    CannotUnlock {
+        /// The profile.
+        profile: String,
+    },
+    /// Too many wrong codes while locked: the next one is not looked at yet.
+    TooManyCodes {
+        /// Seconds until it is.
+        wait_seconds: u64,
+    },
     /// The session shall last shorter or longer than STS allows.
     DurationOutOfBounds {
         /// What was asked for, in seconds.

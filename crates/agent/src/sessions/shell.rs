@@ -25,6 +25,9 @@ impl Sessions {
     pub async fn shell(&self, profile: &str) -> Result<ShellState, Refusal> {
         let ended = ShellState::Ended { reason: EndReason::NoSession, lease: None, ask: false };
         let plan = profile::plan(&*self.files().await?, profile)?;
+        if let Some(locked) = self.locked_shell(profile) {
+            return Ok(locked);
+        }
         if self.known_serial(&plan).is_none() {
             // Never logged in: to look the device up is for who wants a session.
             return Ok(ended);
@@ -32,8 +35,17 @@ impl Sessions {
         let resolved = self.resolve(Some(profile)).await?;
         let last = resolved.last();
         let now = Now::read();
-        if self.state().vault.left(&last, now).is_some() {
-            let credentials = Box::new(self.give(&resolved, &last, None)?);
+        let left = self.state().vault.left(&last, now);
+        if let Some(left) = left {
+            let credentials = match self.give(&resolved, &last, None) {
+                Ok(credentials) => Box::new(credentials),
+                // In this very moment.
+                Err(refusal) => return self.locked_shell(profile).ok_or(refusal),
+            };
+            if left <= margin(&last) {
+                // The watch let it be while nothing was given out.
+                self.wanted(profile);
+            }
             let mut state = self.state();
             let level = state.level(&resolved.root, now);
             let number = state.vault.number(&resolved.root, now);
@@ -62,6 +74,17 @@ impl Sessions {
         Ok(ShellState::Ended { reason, lease, ask })
     }
 
+    /// What a shell is told while nothing is given out.
+    fn locked_shell(&self, profile: &str) -> Option<ShellState> {
+        let mut state = self.state();
+        if !state.lock.is_closed() {
+            return None;
+        }
+        let lease = state.leases.as_mut();
+        let lease = lease.and_then(|leases| leases.give(profile, Told::Locked, 0, "").ok());
+        Some(ShellState::Ended { reason: EndReason::Locked, lease, ask: false })
+    }
+
     /// Keeps what shells were told true, for as long as the agent lives: takes leases back at their moments, and
     /// renews the roles that shells hold.
     pub async fn keep_watch(self: Arc<Self>) {
@@ -86,6 +109,7 @@ impl Sessions {
         let state = &mut *guard;
         state.sync_leases(now);
         let mut next = LONGEST_REST.as_secs();
+        let locked = state.lock.is_closed();
         let mut due = Vec::new();
         for (key, number, left) in state.vault.all_left(now) {
             next = next.min(left);
@@ -96,11 +120,13 @@ impl Sessions {
                 }
             } else if left > margin(key) {
                 next = next.min(left - margin(key));
-            } else if state.vault.left(key.root(), now).is_some() {
+            } else if !locked && state.vault.left(key.root(), now).is_some() {
                 due.push(number);
             }
         }
-        let mut renew: BTreeSet<String> = std::mem::take(&mut state.wanted);
+        // Nothing is used that is not given out.
+        let mut renew: BTreeSet<String> =
+            if locked { BTreeSet::new() } else { std::mem::take(&mut state.wanted) };
         renew.extend(state.leases.as_ref().map(|leases| leases.profiles_of(&due)).unwrap_or_default());
         state.retry_at.retain(|_, at| *at > now.boot);
         renew.retain(|profile| !state.retry_at.contains_key(profile));
@@ -115,7 +141,7 @@ impl Sessions {
     }
 
     async fn renew(&self, profile: &str) {
-        let renewed = match self.resolve(Some(profile)).await {
+        let renewed = match self.refuse_if_locked().and(self.resolve(Some(profile)).await) {
             Ok(resolved) => self.assume_roles(&resolved).await,
             Err(refusal) => Err(refusal),
         };

@@ -82,7 +82,7 @@ pub fn obtain(
         environment.has_region().then(|| own.to_owned())
     };
     for _ in 0..ROUNDS {
-        let reply = asker.get(profile, |ask, _| Request::Credentials {
+        let reply = asker.get(|ask, _| Request::Credentials {
             profile: profile.map(str::to_owned),
             ask,
             replaces: replaces(),

@@ -66,6 +66,7 @@ fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<(), Fa
                         format!("{profile}: the session has expired; mfa-agent use {}", word(profile))
                     }
                     EndReason::NoSession => format!("{profile}: no session; mfa-agent use {}", word(profile)),
+                    EndReason::Locked => format!("{profile}: locked; mfa-agent unlock"),
                 });
             }
             if ask && command {

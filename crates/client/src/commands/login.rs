@@ -20,7 +20,7 @@ pub fn run(args: &Login, option: Option<&str>, environment: &Environment) -> Res
     let mut asker = Asker::new(&agent, &args.code, false)?;
     let mut worst = Exit::Done;
     for profile in &profiles {
-        let reply = asker.get(profile.as_deref(), |ask, round| Request::Session {
+        let reply = asker.get(|ask, round| Request::Session {
             profile: profile.clone(),
             ask,
             // While we asked, somebody else opened a new one: that is new enough.

@@ -65,6 +65,9 @@ fn text(status: &Status, look: Look) -> String {
     } else {
         sessions(&status.sessions, look)
     };
+    if status.locked {
+        text.push_str("\nLocked: nothing is given out until mfa-agent unlock.\n");
+    }
     let uptime = span::of(u32::try_from(status.uptime).unwrap_or(u32::MAX));
     let mut lines =
         vec![format!("agent {}, pid {}, up {uptime}, at {}", status.version, status.pid, status.socket)];
@@ -170,6 +173,7 @@ mod tests {
             environment: [("AWS_ENDPOINT_URL".to_owned(), "http://127.0.0.1:4566\x1b".to_owned())].into(),
             config_files: vec!["/home/a/.aws/config".to_owned()],
             clock_skew: Some(3),
+            locked: false,
             waiting: 2,
             sessions: vec![session, role],
         }

@@ -254,6 +254,15 @@ fn the_agent() {
         reads(&Refusal::WouldForget { sessions: 2 }),
         "1: a restart would lose 2 MFA sessions; handing sessions over is not built yet | mfa-agent agent stop && mfa-agent agent start"
     );
+    assert_eq!(reads(&Refusal::Locked), "6: the agent is locked | mfa-agent unlock");
+    assert_eq!(
+        reads(&Refusal::CannotUnlock { profile: text("dev") }),
+        "6: the agent is locked, and it holds no session that a code of dev could prove yours | mfa-agent unlock, or mfa-agent lock --wipe to forget them all"
+    );
+    assert_eq!(
+        reads(&Refusal::TooManyCodes { wait_seconds: 4 }),
+        "6: the agent is locked, and there were too many wrong codes | the next one counts in 4 s"
+    );
     assert_eq!(
         reads(&Refusal::Internal),
         "1: the agent failed at this request; its sessions are unharmed | mfa-agent agent log"
