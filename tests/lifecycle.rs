@@ -1,12 +1,13 @@
 //! The agent's life: one per user, started when needed, independent of who started it.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
 use std::process::Stdio;
 
 use protocol::{Reply, Request};
 
-use crate::support::{Run, Sandbox, Terminal, tool};
+use crate::support::{ACCOUNT, Run, Sandbox, Terminal, key_of, tool};
 
 #[test]
 fn it_starts_on_first_need_and_stops_when_told() {
@@ -203,8 +204,16 @@ fn with_a_socket_named_nothing_is_started_unasked() {
 }
 
 #[test]
-fn at_rest_it_makes_no_system_call() {
+fn at_rest_with_three_sessions_it_makes_no_system_call() {
     let sandbox = Sandbox::new();
+    let mut credentials = format!("[dev]\n{}", key_of(&sandbox.alice));
+    let users = ["bob", "carol"].map(|name| {
+        let user = sandbox.simulator.user(ACCOUNT, name);
+        let serial = user.device(name);
+        write!(credentials, "[{name}]\n{}mfa_serial = {serial}\n", key_of(&user)).unwrap();
+        (name, serial)
+    });
+    sandbox.write(".aws/credentials", &credentials);
     let trace = sandbox.home().join("trace");
     let arguments = ["-f", "-ttt", "-o", trace.to_str().unwrap(), env!("CARGO_BIN_EXE_mfa-agentd")];
     let mut traced = sandbox.command(tool("strace"), arguments).spawn().unwrap();
@@ -213,12 +222,16 @@ fn at_rest_it_makes_no_system_call() {
     }
     sandbox.log_in("dev");
     assert_eq!(sandbox.run(&["env", "dev"]).status, 0);
+    for (name, serial) in &users {
+        let code = sandbox.simulator.unused_code(serial).unwrap();
+        assert_eq!(sandbox.run(&["login", name, "--code", &code]).status, 0);
+    }
     // The kept connection to AWS and the thread for names have their ends; what comes after is rest.
     let length = || fs::metadata(&trace).unwrap().len();
     let settled = quiet_for(&length, std::time::Duration::from_secs(4), std::time::Duration::from_mins(2));
     assert!(settled, "it never came to rest");
     let before = length();
-    std::thread::sleep(std::time::Duration::from_secs(10));
+    std::thread::sleep(std::time::Duration::from_secs(30));
     assert_eq!(
         length(),
         before,

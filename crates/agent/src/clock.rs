@@ -19,6 +19,19 @@ impl Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         Self { wall, boot: platform::boot_seconds() }
     }
+
+    /// Whether the wall clock was set since an earlier look: the two went apart.
+    pub fn jumped_since(self, earlier: Self) -> bool {
+        let apart = |now: Self| i128::from(now.wall) - i128::from(now.boot);
+        // Each clock begins its seconds at a moment of its own.
+        (apart(self) - apart(earlier)).abs() > 1
+    }
+}
+
+/// How long it is until a moment of the wall clock, in seconds since the epoch.
+pub fn until(wall: u64) -> Duration {
+    let moment = UNIX_EPOCH + Duration::from_secs(wall);
+    moment.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
 }
 
 /// The moment when something is over, by both clocks: the earlier one counts. A wall clock that was set back
@@ -52,6 +65,14 @@ mod tests {
     use super::*;
 
     const START: Now = Now { wall: 1_800_000_000, boot: 5_000 };
+
+    #[test]
+    fn clocks_that_went_apart_have_jumped() {
+        let later = Now { wall: START.wall + 100, boot: START.boot + 101 };
+        assert!(!later.jumped_since(START));
+        assert!(Now { wall: START.wall + 7_200, ..later }.jumped_since(START));
+        assert!(Now { wall: START.wall - 7_200, ..later }.jumped_since(START));
+    }
 
     #[test]
     fn the_earlier_clock_counts() {

@@ -8,9 +8,9 @@ mod other_unix;
 mod unix;
 
 #[cfg(target_os = "linux")]
-pub use linux::{FolderWatch, boot_seconds, close_inherited, for_own_uid, harden, program_of};
+pub use linux::{Alarm, FolderWatch, boot_seconds, close_inherited, for_own_uid, harden, program_of};
 #[cfg(all(unix, not(target_os = "linux")))]
-pub use other_unix::{FolderWatch, boot_seconds, close_inherited, for_own_uid, harden, program_of};
+pub use other_unix::{Alarm, FolderWatch, boot_seconds, close_inherited, for_own_uid, harden, program_of};
 #[cfg(unix)]
 pub use unix::{
     Fingerprint, create_private_folder, detach, fingerprint, host, is_socket, let_go_of_stdout,

@@ -3,6 +3,7 @@
 mod lock;
 mod resolve;
 mod shell;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -68,6 +69,8 @@ pub struct State {
     lock: Lock,
     /// The profile that credentials were given out of last.
     last_used: Option<String>,
+    /// When the watch last looked.
+    looked_at: Option<Now>,
 }
 
 /// The agent's heart.
@@ -126,10 +129,16 @@ impl Sessions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets go of what is over, whoever asks for what: the watch's timer does not count the time that the
-    /// machine sleeps, and a clock can be set.
+    /// Lets go of what is over, whoever asks for what: it is decided at use, and the watch's alarm is a hint.
     pub fn refresh(&self) {
-        self.state().sync_leases(Now::read());
+        let now = Now::read();
+        let mut state = self.state();
+        state.sync_leases(now);
+        let jumped = state.looked_at.is_some_and(|looked_at| now.jumped_since(looked_at));
+        drop(state);
+        if jumped {
+            self.questions.changed();
+        }
     }
 
     /// The environment that the agent runs with.

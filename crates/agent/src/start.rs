@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::environment::Environment;
 use crate::lease::Leases;
-use crate::platform::{self, FolderWatch};
+use crate::platform::{self, Alarm, FolderWatch};
 use crate::requests::{self, Identity, OwnSocket};
 use crate::server;
 use crate::sessions::Sessions;
@@ -103,12 +103,15 @@ fn run(report: bool) -> Result<(), Failure> {
             failure(&format!("the event loop cannot be started: {error}"), "see the limits: ulimit -a")
         })?;
     let served = runtime.block_on(async {
+        let alarm = Alarm::new().map_err(|error| {
+            failure(&format!("no timer is to be had: {error}"), "see the limits: ulimit -a")
+        })?;
         let listener = listen(&address.socket)?;
         if report {
             tell(&StartReport::Listening { pid: std::process::id() });
             let _ = platform::let_go_of_stdout();
         }
-        serve(listener, &address, environment).await;
+        serve(listener, &address, environment, alarm).await;
         Ok(())
     });
     // A look-up of a name may hang in its thread: nobody waits for it.
@@ -197,7 +200,7 @@ fn listen(path: &Path) -> Result<Listener, Failure> {
     options.create_tokio().map_err(unusable)
 }
 
-async fn serve(listener: Listener, address: &Address, environment: Environment) {
+async fn serve(listener: Listener, address: &Address, environment: Environment, alarm: Alarm) {
     let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let start = u64::try_from(start & u128::from(u64::MAX)).unwrap_or_default();
     let sessions = Arc::new(Sessions::new(environment, Leases::new(address.leases(), start).ok()));
@@ -220,7 +223,7 @@ async fn serve(listener: Listener, address: &Address, environment: Environment) 
         }
     };
     let mut listener = listener;
-    let mut keeping_watch = pin!(sessions.clone().keep_watch());
+    let mut keeping_watch = pin!(sessions.clone().keep_watch(alarm));
     let mut termination = pin!(platform::termination());
     loop {
         let serving = server::serve(listener, sessions.clone(), connections(), stop.clone(), handle.clone());

@@ -4,12 +4,17 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
 use interprocess::local_socket::ListenerOptions;
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use rustix::fs::inotify::{self, WatchFlags};
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
 use tokio::io::unix::AsyncFd;
 
 /// Closes this process to debuggers and its memory to core dumps. `PR_SET_DUMPABLE` is what protects:
@@ -71,6 +76,48 @@ impl FolderWatch {
         let mut events = [0; 4_096];
         while rustix::io::read(&self.0, &mut events).is_ok_and(|length| length > 0) {}
         ready.clear_ready();
+    }
+}
+
+/// Rings at a moment of the wall clock, and whenever somebody sets that clock. The time that the machine sleeps
+/// counts, and until it rings nothing wakes this process.
+pub struct Alarm(AsyncFd<OwnedFd>);
+
+impl Alarm {
+    /// An alarm that is not set. Needs the event loop.
+    pub fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Realtime, flags)?;
+        // SAFETY: an `OwnedFd` keeps its descriptor open, and the same, for as long as it lives.
+        #[expect(unsafe_code, reason = "AsyncFd cannot know that of every type")]
+        let timer = unsafe { AsyncFd::register(timer) }?;
+        Ok(Self(timer))
+    }
+
+    /// Resolves when this much time has passed by the wall clock, or once that clock was set: what is due is to
+    /// be worked out anew then. Without a time it never resolves.
+    pub async fn ring(&self, after: Option<Duration>) {
+        let moment = |after: Duration| {
+            let now = clock_gettime(ClockId::Realtime);
+            now.checked_add(Timespec::try_from(after).ok()?)
+        };
+        // The moment 0 sets it off.
+        let it_value = after.and_then(moment).unwrap_or_default();
+        let at = Itimerspec { it_interval: Timespec::default(), it_value };
+        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+        if timerfd_settime(&self.0, flags, &at).err() == Some(Errno::CANCELED) {
+            // The clock was set since the last look at it.
+            return;
+        }
+        loop {
+            let Ok(mut ready) = self.0.readable().await else { return std::future::pending().await };
+            ready.clear_ready();
+            // What it was set to before may have made it ready; then there is nothing to read.
+            let rings = rustix::io::read(&self.0, &mut [0; 8]);
+            if !matches!(rings, Err(Errno::AGAIN | Errno::INTR)) {
+                return;
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use interprocess::local_socket::ListenerOptions;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -49,6 +50,28 @@ impl FolderWatch {
     /// Never resolves.
     pub async fn something_went(&self) {
         std::future::pending().await
+    }
+}
+
+/// How often the clocks are looked at where nothing tells that one was set, or that the machine slept.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Rings after a time, and at least every half minute: the timers to be had here stand still while the machine
+/// is asleep, and do not know of a clock that was set.
+pub struct Alarm;
+
+impl Alarm {
+    /// An alarm that is not set.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Resolves when this much time has passed, or half a minute. Without a time it never resolves.
+    pub async fn ring(&self, after: Option<Duration>) {
+        match after {
+            Some(after) => tokio::time::sleep(after.min(LOOK_EVERY)).await,
+            None => std::future::pending().await,
+        }
     }
 }
 
