@@ -41,7 +41,8 @@ fn nothing_is_given_out_until_aws_took_a_code() {
     assert_eq!((run.status, run.stdout.as_str(), run.hint()), (6, "false\n", "mfa-agent unlock"), "{run:?}");
     assert_eq!(sandbox.run(&["login", "dev", "--force"]).status, 6);
     for ask in [Ask::Never, Ask::Wait, Ask::PersonUnlessAsked, Ask::Person] {
-        let request = Request::Credentials { profile: Some("dev".to_owned()), ask, replaces: None };
+        let request =
+            Request::Credentials { profile: Some("dev".to_owned()), ask, replaces: None, min_ttl: None };
         assert!(matches!(sandbox.ask(request), Reply::Refused(Refusal::Locked)), "{ask:?}");
     }
     assert!(!fs::exists(&before["MFA_AGENT_LEASE"]).unwrap(), "shells look again");
@@ -94,8 +95,12 @@ fn a_code_of_anothers_device_unlocks_nothing() {
         assert_eq!(run.status, 6, "{run:?}");
         assert!(run.stderr.contains("locked"), "{run:?}");
     }
-    let request =
-        Request::Login { profile: Some("mallory".to_owned()), code: Secret::new(code), duration: None };
+    let request = Request::Login {
+        profile: Some("mallory".to_owned()),
+        code: Secret::new(code),
+        duration: None,
+        at_least: None,
+    };
     let reply = sandbox.ask(request);
     assert!(matches!(reply, Reply::Refused(Refusal::CannotUnlock { .. })), "{reply:?}");
     assert!(is_locked(&sandbox));
@@ -136,7 +141,8 @@ fn wrong_codes_cost_more_and_more_time_and_keep_nobody_else_waiting() {
     let longest = loop {
         assert!(start.elapsed() < Duration::from_mins(2), "the pause does not grow");
         let wrong = Secret::new(format!("{:06}", (right + 1_000 + tries) % 1_000_000));
-        let request = Request::Login { profile: Some("dev".to_owned()), code: wrong, duration: None };
+        let request =
+            Request::Login { profile: Some("dev".to_owned()), code: wrong, duration: None, at_least: None };
         match sandbox.ask(request) {
             Reply::Refused(Refusal::WrongCode { .. }) => tries += 1,
             Reply::Refused(Refusal::TooManyCodes { wait_seconds }) if wait_seconds >= 4 => {

@@ -5,6 +5,7 @@ mod boundaries;
 mod concurrency;
 mod consumers;
 mod errors;
+mod exec;
 mod hooks;
 mod lifecycle;
 mod lock;

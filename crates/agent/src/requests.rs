@@ -145,8 +145,8 @@ pub async fn answer(sessions: &Sessions, identity: &Identity, peer: &Peer, reque
 
 async fn dispatch(sessions: &Sessions, identity: &Identity, request: Request) -> Outcome {
     let answer = match request {
-        Request::Credentials { profile, ask, replaces } => {
-            match sessions.credentials(profile.as_deref(), ask, replaces.as_deref()).await {
+        Request::Credentials { profile, ask, replaces, min_ttl } => {
+            match sessions.credentials(profile.as_deref(), ask, replaces.as_deref(), min_ttl).await {
                 Ok(Opened::Ready(credentials)) => Ok(Reply::Credentials(credentials)),
                 Ok(Opened::YourTurn(question, claim)) => {
                     return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
@@ -163,8 +163,8 @@ async fn dispatch(sessions: &Sessions, identity: &Identity, request: Request) ->
                 Err(refusal) => Err(refusal),
             }
         }
-        Request::Login { profile, code, duration } => {
-            sessions.login(profile.as_deref(), &code, duration).await.map(Reply::Session)
+        Request::Login { profile, code, duration, at_least } => {
+            sessions.login(profile.as_deref(), &code, duration, at_least).await.map(Reply::Session)
         }
         Request::Shell { profile } => sessions.shell(&profile).await.map(Reply::Shell),
         Request::Lock { wipe: false } => Ok(Reply::Locked { sessions: sessions.lock() }),

@@ -38,6 +38,10 @@ const ROLE_MARGIN: u64 = 20 * 60;
 /// By how much AWS may give a session longer than it was asked for, in seconds.
 const SLACK_SECONDS: u64 = 60;
 
+/// How much sooner than asked for credentials may end, in seconds: what was just opened for that span has lost
+/// a moment of it already.
+const TTL_SLACK: u32 = 60;
+
 /// Everything that the agent knows, behind one lock that is never held across a call to AWS.
 #[derive(Debug, Default)]
 pub struct State {
@@ -168,25 +172,31 @@ impl Sessions {
         Ok(files)
     }
 
-    /// The credentials of a profile.
+    /// The credentials of a profile, renewed first where they would end within `min_ttl` seconds.
     pub async fn credentials(
         &self,
         profile: Option<&str>,
         ask: Ask,
         replaces: Option<&str>,
+        min_ttl: Option<u32>,
     ) -> Result<Opened<Credentials>, Refusal> {
         self.refuse_if_locked()?;
         let resolved = self.resolve(profile).await?;
+        let needed = resolved.needed(min_ttl)?;
         let credentials = |key: &SessionKey| self.give(&resolved, key, replaces);
         let last = resolved.last();
         if let Some(left) = self.left(&last)
             && left > margin(&last)
+            && left >= needed
         {
             return Ok(Opened::Ready(credentials(&last)?));
         }
-        let opened = match self.open(&resolved, ask, Wanted::After(0)).await {
+        // What a code opened is renewed by a code alone.
+        let renew = last == resolved.root && self.left(&last).is_some_and(|left| left < needed);
+        let after = if renew { self.number(&last) } else { 0 };
+        let opened = match self.open(&resolved, ask, Wanted::After(after)).await {
             // What is left of a role is better than nothing.
-            Err(Refusal::NeedsMfa(_)) if self.left(&last).is_some() => {
+            Err(Refusal::NeedsMfa(_)) if !renew && self.left(&last).is_some_and(|left| left >= needed) => {
                 return Ok(Opened::Ready(credentials(&last)?));
             }
             other => other?,
@@ -194,7 +204,7 @@ impl Sessions {
         match opened {
             Opened::YourTurn(question, claim) => Ok(Opened::YourTurn(question, claim)),
             Opened::Ready(()) => {
-                self.assume_roles(&resolved).await?;
+                self.assume_roles(&resolved, needed).await?;
                 Ok(Opened::Ready(credentials(&last)?))
             }
         }
@@ -222,12 +232,13 @@ impl Sessions {
         profile: Option<&str>,
         code: &Secret,
         duration: Option<u32>,
+        at_least: Option<u32>,
     ) -> Result<Session, Refusal> {
         if !codes::is_code(code) {
             return Err(Refusal::MalformedCode);
         }
         let resolved = self.resolve(profile).await?;
-        let duration = resolved.duration(duration)?;
+        let duration = resolved.duration(duration, at_least)?;
         // One login at a time for a session: who comes second with the same code finds it used, not unknown.
         let _alone = self.turnstile.enter(format!("{:?}", resolved.root)).await;
         let proof = self.proof(&resolved)?;
@@ -389,17 +400,20 @@ impl Sessions {
         }
     }
 
-    /// Assumes the roles of a profile that are not held, or not for long enough, from the user outwards.
-    async fn assume_roles(&self, resolved: &Resolved) -> Result<(), Refusal> {
+    /// Assumes the roles of a profile that are not held, or not for long enough, from the user outwards. The last
+    /// one shall last at least so many seconds.
+    async fn assume_roles(&self, resolved: &Resolved, needed: u64) -> Result<(), Refusal> {
         if resolved.plan.role_with_mfa().is_some() {
             return Ok(());
         }
+        let last = resolved.last();
         let mut source = resolved.root.clone();
         for hop in &resolved.plan.hops {
             let duration = role_seconds(hop.duration);
             let key = SessionKey::Role { source: Box::new(source.clone()), role: Role::new(hop, duration) };
+            let needed = if key == last { needed } else { 0 };
             let _alone = self.turnstile.enter(format!("{key:?}")).await;
-            if self.left(&key).is_none_or(|left| left <= margin(&key)) {
+            if self.left(&key).is_none_or(|left| left <= margin(&key) || left < needed) {
                 let forgets = self.state().forgets;
                 let signer = self.signer(&source, &resolved.plan.profile);
                 let endpoint = Endpoint {
@@ -413,7 +427,7 @@ impl Sessions {
                 match assumed {
                     Ok(issued) => self.keep(&key, resolved, issued, duration, forgets),
                     // What is left of the old one is better than nothing.
-                    Err(_) if self.left(&key).is_some() => {}
+                    Err(_) if self.left(&key).is_some_and(|left| left >= needed) => {}
                     Err(error) => {
                         let call = Call {
                             action: "sts:AssumeRole",

@@ -22,7 +22,7 @@ const WHICH_PROFILE: &str =
     version,
     about = "Holds AWS sessions with MFA, as ssh-agent holds keys",
     long_about = "Type an MFA code once: mfa-agentd holds the AWS session in memory, and every shell gets it from there.",
-    after_long_help = "Examples:\n  eval \"$(mfa-agent env dev)\"       this shell uses profile dev (bash, zsh, dash)\n  mfa-agent env dev | source        the same in fish\n  mfa-agent login dev prod          get both sessions now\n  mfa-agent status                  what is held, and for how long\n  mfa-agent logout --all            forget everything",
+    after_long_help = "Examples:\n  eval \"$(mfa-agent env dev)\"       this shell uses profile dev (bash, zsh, dash)\n  mfa-agent env dev | source        the same in fish\n  mfa-agent exec dev -- aws s3 ls   one command uses it\n  mfa-agent login dev prod          get both sessions now\n  mfa-agent status                  what is held, and for how long\n  mfa-agent logout --all            forget everything",
     disable_help_subcommand = true,
     arg_required_else_help = true
 )]
@@ -58,6 +58,18 @@ pub enum Command {
         after_long_help = "Examples:\n  eval \"$(mfa-agent env dev)\"\n  mfa-agent env dev | source        (fish)\n  eval \"$(mfa-agent env --unset)\"\n\nWhere it fails, it prints `false`, so that eval \"$(mfa-agent env dev)\" && … runs no further."
     )]
     Env(Env),
+    /// Run a command with a profile's credentials
+    #[command(
+        long_about = "Run a command with a profile's credentials.\n\nThe credentials are in the command's environment alone, with all that `env` sets; there is no shell and no process in between, so signals, terminal and exit status are the command's own. A shell that is started so, and has the hook, follows renewals. Inside of another `exec` the inner profile replaces the outer one.",
+        after_help = "Exit status: the command's; 126 where it cannot be executed, 127 where there is none.",
+        after_long_help = "Exit status: the command's; 126 where it cannot be executed, 127 where there is none;\nelse that of mfa-agent, as the command has not run.\n\nExamples:\n  mfa-agent exec dev -- aws s3 ls\n  mfa-agent exec dev --min-ttl 2h -- terraform apply\n  mfa-agent exec dev -- bash                  a shell with the credentials, as aws-vault has it"
+    )]
+    Exec(Exec),
+    /// Print credentials as the SDKs' `credential_process` setting expects them
+    #[command(
+        after_long_help = "In ~/.aws/config, under a name of its own; tools then use AWS_PROFILE=dev-session:\n  [profile dev-session]\n  credential_process = /path/to/mfa-agent credential-process dev\n\nA code is asked for on the terminal, whatever the tool does with stdin and stderr. Where it fails, it prints nothing on stdout."
+    )]
+    CredentialProcess(CredentialProcess),
     /// Get or renew sessions
     #[command(
         after_long_help = "Examples:\n  mfa-agent login dev\n  mfa-agent login dev --duration 12h --force\n  oathtool --totp … | mfa-agent login dev --code -"
@@ -170,6 +182,37 @@ pub struct Env {
     /// Print what removes everything that `env` sets
     #[arg(long, conflicts_with_all = ["name", "no_prompt", "code", "duration"])]
     pub unset: bool,
+}
+
+/// `mfa-agent exec`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct Exec {
+    /// The profile.
+    #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// Renew first where less than this is left, e.g. 2h
+    #[arg(long, value_name = "D", value_parser = time_to_live)]
+    pub min_ttl: Option<u32>,
+    /// Never ask for a code
+    #[arg(long)]
+    pub no_prompt: bool,
+    /// The code, if one is needed
+    #[command(flatten)]
+    pub code: Code,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// `mfa-agent credential-process`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct CredentialProcess {
+    /// The profile whose session to give out
+    #[arg(value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// Never ask for a code
+    #[arg(long)]
+    pub no_prompt: bool,
 }
 
 /// A code that is given instead of asked for.
@@ -333,6 +376,14 @@ fn duration(text: &str) -> Result<u32, String> {
     protocol::duration::parse(text).filter(|seconds| bounds.contains(seconds)).ok_or_else(|| {
         format!("{} to {} seconds (15m to 36h), e.g. 12h, 45m, 1h30m, 900", bounds.start(), bounds.end())
     })
+}
+
+/// Seconds of a span that a session can last.
+fn time_to_live(text: &str) -> Result<u32, String> {
+    let most = *protocol::SESSION_SECONDS.end();
+    protocol::duration::parse(text)
+        .filter(|seconds| (1..=most).contains(seconds))
+        .ok_or_else(|| "up to 36h, e.g. 2h, 45m, 1h30m".to_owned())
 }
 
 #[cfg(test)]

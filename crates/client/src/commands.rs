@@ -1,7 +1,9 @@
 //! One verb each.
 
 mod agent;
+mod credential_process;
 mod env;
+mod exec;
 mod hook;
 mod init;
 mod lock;
@@ -19,6 +21,8 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
     let profile = invocation.profile.as_deref();
     match &invocation.command {
         Command::Env(args) => env::run(args, profile, environment),
+        Command::Exec(args) => exec::run(args, profile, environment),
+        Command::CredentialProcess(args) => credential_process::run(args, profile, environment),
         Command::Login(args) => login::run(args, profile, environment),
         Command::Logout(args) => logout::run(args, profile, environment),
         Command::Lock(args) => lock::lock(args, environment),

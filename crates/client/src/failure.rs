@@ -20,6 +20,10 @@ pub enum Exit {
     Agent = 6,
     /// AWS not reachable, timed out, throttled past the retries.
     Network = 7,
+    /// The command of `exec` cannot be executed, as shells say it.
+    NotExecutable = 126,
+    /// There is no command of that name, as shells say it.
+    NotFound = 127,
     /// The person, or a signal, ended the prompt.
     Cancelled = 130,
 }
@@ -51,7 +55,7 @@ impl Failure {
             Exit::Agent => "mfa-agent agent status",
             Exit::Aws | Exit::Configuration | Exit::Network => "mfa-agent agent log",
             // A full disk, a closed pipe: whoever reads this knows better.
-            Exit::Failed => return self.hint.as_deref(),
+            Exit::Failed | Exit::NotExecutable | Exit::NotFound => return self.hint.as_deref(),
         };
         Some(self.hint.as_deref().unwrap_or(general))
     }

@@ -81,6 +81,18 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             format!("a session cannot last {seconds} seconds"),
             format!("{least} to {most} seconds ({} to {})", span::of(*least), span::of(*most)),
         ),
+        Refusal::LastsShorter { profile, seconds, most } => {
+            let (wanted, most_span) = (span::of(*seconds), span::of(*most));
+            (
+                Exit::Configuration,
+                format!("credentials of {profile} last {most_span} at most, and shall last {wanted}"),
+                if *seconds <= 43_200 && *most == 3_600 {
+                    format!("duration_seconds = {seconds} in its profile: then the role takes a code of its own")
+                } else {
+                    format!("--min-ttl {most}, or less")
+                },
+            )
+        }
 
         Refusal::NoProfile => (
             Exit::Configuration,

@@ -23,6 +23,7 @@ pub struct Asker<'a> {
     terminal: Option<Terminal>,
     waits: bool,
     duration: Option<u32>,
+    at_least: Option<u32>,
     /// Who asks: a person's command, or a prompt that nobody called.
     manners: Manners,
 }
@@ -45,7 +46,15 @@ impl<'a> Asker<'a> {
         let given = code.code.as_ref().map(given).transpose()?;
         let terminal = if no_prompt { None } else { Terminal::open() };
         let manners = Manners::Called;
-        Ok(Self { agent, given, terminal, waits: !no_prompt, duration: code.duration, manners })
+        Ok(Self {
+            agent,
+            given,
+            terminal,
+            waits: !no_prompt,
+            duration: code.duration,
+            at_least: None,
+            manners,
+        })
     }
 
     /// For a prompt that asks by itself. `None` where there is no terminal, or something is typed already.
@@ -59,7 +68,20 @@ impl<'a> Asker<'a> {
             return None;
         }
         let manners = Manners::Uncalled;
-        Some(Self { agent, given: None, terminal: Some(terminal), waits: false, duration: None, manners })
+        Some(Self {
+            agent,
+            given: None,
+            terminal: Some(terminal),
+            waits: false,
+            duration: None,
+            at_least: None,
+            manners,
+        })
+    }
+
+    /// A session that is opened shall last at least so many seconds, where nobody names a duration.
+    pub fn set_at_least(&mut self, seconds: Option<u32>) {
+        self.at_least = seconds;
     }
 
     /// Puts the request to the agent until it is answered. Where a code was needed and taken, the reply is that
@@ -138,7 +160,13 @@ impl<'a> Asker<'a> {
                 Entry::Code(code) => code,
                 Entry::Withdrawn => return Ok(None),
             };
-            let reply = login(self.agent, &question.profile, code, self.duration, prompt.interrupt())?;
+            let request = Request::Login {
+                profile: Some(question.profile.clone()),
+                code,
+                duration: self.duration,
+                at_least: self.at_least,
+            };
+            let reply = login(self.agent, request, prompt.interrupt())?;
             let Err(refusal) = reply else { return Ok(reply.ok()) };
             match &refusal {
                 Refusal::WrongCode { .. } if tries_left > 1 => {
@@ -154,7 +182,9 @@ impl<'a> Asker<'a> {
     }
 
     fn login(&self, profile: &str, code: Secret) -> Result<Result<Reply, Refusal>, Failure> {
-        login(self.agent, profile, code, self.duration, self.interrupt())
+        let profile = Some(profile.to_owned());
+        let request = Request::Login { profile, code, duration: self.duration, at_least: self.at_least };
+        login(self.agent, request, self.interrupt())
     }
 }
 
@@ -169,12 +199,9 @@ pub enum Round {
 
 fn login(
     agent: &Agent,
-    profile: &str,
-    code: Secret,
-    duration: Option<u32>,
+    request: Request,
     interrupt: Interrupt<'_>,
 ) -> Result<Result<Reply, Refusal>, Failure> {
-    let request = Request::Login { profile: Some(profile.to_owned()), code, duration };
     match agent.ask(request, interrupt)?.reply {
         Reply::Refused(refusal) => Ok(Err(refusal)),
         reply @ Reply::Session(_) => Ok(Ok(reply)),

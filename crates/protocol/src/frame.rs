@@ -87,6 +87,7 @@ mod tests {
                 profile: Some("dev\n".to_owned()),
                 ask: Ask::Person,
                 replaces: None,
+                min_ttl: None,
             },
         };
         let line = encode(&envelope).unwrap();
@@ -132,8 +133,12 @@ mod tests {
 
     #[test]
     fn a_debug_of_a_login_has_no_code() {
-        let request =
-            Request::Login { profile: None, code: Secret::new("123456".to_owned()), duration: None };
+        let request = Request::Login {
+            profile: None,
+            code: Secret::new("123456".to_owned()),
+            duration: None,
+            at_least: None,
+        };
         assert!(!format!("{request:?}").contains("123456"));
     }
 }

@@ -66,6 +66,9 @@ pub enum Request {
         /// The profile whose variables the shell holds now (`MFA_AGENT_PROFILE`).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<String>,
+        /// They must last this long, in seconds: what is held and ends earlier is renewed first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min_ttl: Option<u32>,
     },
     /// Is there an MFA session for a profile? Answered by [`Reply::Session`].
     Session {
@@ -86,6 +89,9 @@ pub enum Request {
         /// How long the session shall last, in seconds; else what the configuration says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         duration: Option<u32>,
+        /// Where nobody names a duration, it shall last at least this long, in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_least: Option<u32>,
     },
     /// What has become of a profile since a shell was told of it? Asked by the prompt's hook; answered at
     /// once, without a call to AWS, by [`Reply::Shell`].

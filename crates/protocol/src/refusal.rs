@@ -48,6 +48,15 @@ pub enum Refusal {
         /// The most.
         most: u32,
     },
+    /// The credentials shall last longer than any of this profile can.
+    LastsShorter {
+        /// The profile.
+        profile: String,
+        /// How long they shall last, in seconds.
+        seconds: u32,
+        /// The most, in seconds.
+        most: u32,
+    },
 
     /// Neither the request nor the configuration names a profile.
     NoProfile,

@@ -1,10 +1,11 @@
 //! From a profile's name to the session that it rests on.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use protocol::{Question, Refusal, SESSION_SECONDS};
 
-use super::Sessions;
+use super::{Sessions, TTL_SLACK};
 use crate::configuration::Configuration;
 use crate::endpoint::{Endpoint, Partition};
 use crate::environment::Service;
@@ -132,21 +133,39 @@ impl Resolved {
     }
 
     /// How long the session that a code opens shall last: by word, by our own configuration, by the AWS
-    /// files, by default.
-    pub fn duration(&self, asked: Option<u32>) -> Result<u32, Refusal> {
+    /// files, by default; but for a word, no less than `at_least` where that can be.
+    pub fn duration(&self, asked: Option<u32>, at_least: Option<u32>) -> Result<u32, Refusal> {
         let role = self.plan.role_with_mfa();
-        let bounds = if role.is_some() { ROLE_BOUNDS } else { SESSION_SECONDS };
+        let bounds = self.bounds();
         let seconds = asked
             .or(role.and_then(|hop| hop.duration))
             .or_else(|| self.configuration.profile.get(&self.plan.profile)?.duration)
             .or(self.plan.duration)
             .or(self.configuration.duration)
             .unwrap_or(DEFAULT_SECONDS);
+        let at_least = at_least.filter(|_| asked.is_none()).unwrap_or(0).min(*bounds.end());
+        let seconds = seconds.max(at_least);
         if bounds.contains(&seconds) {
             Ok(seconds)
         } else {
             Err(Refusal::DurationOutOfBounds { seconds, least: *bounds.start(), most: *bounds.end() })
         }
+    }
+
+    /// How long the credentials must last at least, in seconds, for somebody who wants them for `min_ttl`.
+    pub fn needed(&self, min_ttl: Option<u32>) -> Result<u64, Refusal> {
+        let Some(seconds) = min_ttl else { return Ok(0) };
+        let chained = self.plan.hops.last().filter(|_| self.plan.role_with_mfa().is_none());
+        let most = chained.map_or(*self.bounds().end(), |hop| role_seconds(hop.duration));
+        if seconds > most {
+            return Err(Refusal::LastsShorter { profile: self.plan.profile.clone(), seconds, most });
+        }
+        Ok(u64::from(seconds.saturating_sub(TTL_SLACK)))
+    }
+
+    /// What AWS takes for the duration of the session that a code opens.
+    fn bounds(&self) -> RangeInclusive<u32> {
+        if self.plan.role_with_mfa().is_some() { ROLE_BOUNDS } else { SESSION_SECONDS }
     }
 
     /// What to ask for it.

@@ -70,7 +70,7 @@ impl Sessions {
 
     async fn renew(&self, profile: &str) {
         let renewed = match self.refuse_if_locked().and(self.resolve(Some(profile)).await) {
-            Ok(resolved) => self.assume_roles(&resolved).await,
+            Ok(resolved) => self.assume_roles(&resolved, 0).await,
             Err(refusal) => Err(refusal),
         };
         let event = match renewed {

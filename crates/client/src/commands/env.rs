@@ -47,7 +47,8 @@ pub fn run(args: &Env, option: Option<&str>, environment: &Environment) -> Resul
     } else {
         let profile = environment.profile(args.name.as_deref().or(option))?;
         let agent = Agent::locate(environment)?;
-        let credentials = credentials(&agent, profile.as_deref(), args, environment)?;
+        let asker = Asker::new(&agent, &args.code, args.no_prompt)?;
+        let credentials = obtain(asker, profile.as_deref(), environment)?;
         script(shell, &credentials, &agent, environment)?
     };
     output::data(script.bytes())?;
@@ -62,21 +63,23 @@ pub fn run(args: &Env, option: Option<&str>, environment: &Environment) -> Resul
     Ok(())
 }
 
-fn credentials(
-    agent: &Agent,
-    profile: Option<&str>,
-    args: &Env,
-    environment: &Environment,
-) -> Result<Credentials, Failure> {
-    obtain(Asker::new(agent, &args.code, args.no_prompt)?, profile, environment)
-}
-
 /// The credentials of a profile, with a code where one is needed.
 pub fn obtain(
+    asker: Asker<'_>,
+    profile: Option<&str>,
+    environment: &Environment,
+) -> Result<Credentials, Failure> {
+    obtain_for(asker, profile, environment, None)
+}
+
+/// The same, renewed first where they would end within so many seconds.
+pub fn obtain_for(
     mut asker: Asker<'_>,
     profile: Option<&str>,
     environment: &Environment,
+    min_ttl: Option<u32>,
 ) -> Result<Credentials, Failure> {
+    asker.set_at_least(min_ttl);
     let replaces = || {
         let own = environment.own_profile.as_deref().and_then(OsStr::to_str)?;
         environment.has_region().then(|| own.to_owned())
@@ -86,6 +89,7 @@ pub fn obtain(
             profile: profile.map(str::to_owned),
             ask,
             replaces: replaces(),
+            min_ttl,
         })?;
         match reply {
             Reply::Credentials(credentials) => return Ok(credentials),
@@ -112,10 +116,25 @@ pub fn script(
     agent: &Agent,
     environment: &Environment,
 ) -> Result<WipedBytes, Failure> {
+    let mut script = WipedBytes::with_capacity(4096);
+    changes(credentials, agent, environment, |name, value| match value {
+        Some(value) => shell.export(&mut script, name, value),
+        None => shell.unset(&mut script, name),
+    })?;
+    Ok(script)
+}
+
+/// Tells `change` what becomes of each variable, in a fixed order: its value, or none where it goes. All of it, or
+/// nothing.
+pub fn changes(
+    credentials: &Credentials,
+    agent: &Agent,
+    environment: &Environment,
+    mut change: impl FnMut(&str, Option<&[u8]>),
+) -> Result<(), Failure> {
     check(credentials)?;
     let lease = credentials.lease.as_deref().and_then(|name| lease(agent, name));
-    let mut script = WipedBytes::with_capacity(4096);
-    let mut export = |name: &str, value: &[u8]| shell.export(&mut script, name, value);
+    let mut export = |name: &str, value: &[u8]| change(name, Some(value));
     export("AWS_ACCESS_KEY_ID", credentials.access_key_id.as_bytes());
     export("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key.expose().as_bytes());
     export("AWS_SESSION_TOKEN", credentials.session_token.expose().as_bytes());
@@ -136,7 +155,7 @@ pub fn script(
     }
 
     for name in IN_THE_WAY {
-        shell.unset(&mut script, name);
+        change(name, None);
     }
     if credentials.region.is_none() {
         // The region that an earlier `env` set goes; one that the person set stays.
@@ -144,16 +163,18 @@ pub fn script(
             (Some(current), Some(replaced)) => current == OsStr::new(replaced),
             _ => false,
         };
-        unset_regions(shell, &mut script, environment, set_by_us);
+        for name in regions_set_by(environment, set_by_us) {
+            change(name, None);
+        }
     }
     if lease.is_none() {
-        shell.unset(&mut script, "MFA_AGENT_LEASE");
+        change("MFA_AGENT_LEASE", None);
     }
-    Ok(script)
+    Ok(())
 }
 
 /// Nothing but AWS's own alphabets is printed; quoting is the second line of defence.
-fn check(credentials: &Credentials) -> Result<(), Failure> {
+pub fn check(credentials: &Credentials) -> Result<(), Failure> {
     let odd =
         |thing: &str| Failure::new(Exit::Failed, format!("{thing} that came from AWS is not one of AWS's"));
     let made_of = |text: &str, alphabet: fn(u8) -> bool| !text.is_empty() && text.bytes().all(alphabet);
@@ -217,7 +238,9 @@ pub fn unset(shell: Shell, environment: &Environment) -> WipedBytes {
             // Nobody knows whose region it is. That of a profile which is gone is the worse one to keep.
             Err(_) => current.is_some(),
         };
-        unset_regions(shell, &mut script, environment, set_by_us);
+        for name in regions_set_by(environment, set_by_us) {
+            shell.unset(&mut script, name);
+        }
     }
     script
 }
@@ -237,15 +260,11 @@ fn region_of(agent: &Agent, own: &OsStr) -> Result<Option<String>, Failure> {
     }
 }
 
-fn unset_regions(
-    shell: Shell,
-    script: &mut WipedBytes,
+/// The region variables that `set_by_us` says so of.
+fn regions_set_by(
     environment: &Environment,
     set_by_us: impl Fn(&Option<OsString>) -> bool,
-) {
-    for (name, current) in REGIONS.into_iter().zip([&environment.region, &environment.default_region]) {
-        if set_by_us(current) {
-            shell.unset(script, name);
-        }
-    }
+) -> impl Iterator<Item = &'static str> {
+    let current = [&environment.region, &environment.default_region];
+    REGIONS.into_iter().zip(current).filter(move |(_, current)| set_by_us(current)).map(|(name, _)| name)
 }

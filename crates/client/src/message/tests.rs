@@ -59,6 +59,10 @@ fn codes() {
         "4: that code of arn:aws:iam::111122223333:mfa/alice was used already, and AWS takes each once | the next one comes in 17 s"
     );
     assert_eq!(
+        reads(&Refusal::LastsShorter { profile: "ops".to_owned(), seconds: 7_200, most: 3_600 }),
+        "5: credentials of ops last 1h at most, and shall last 2h | duration_seconds = 7200 in its profile: then the role takes a code of its own"
+    );
+    assert_eq!(
         reads(&Refusal::DurationOutOfBounds { seconds: 1, least: 900, most: 129_600 }),
         "2: a session cannot last 1 seconds | 900 to 129600 seconds (15m to 36h)"
     );

@@ -6,10 +6,11 @@ mod terminal;
 pub use channel::{Descriptor, Interrupt, descriptor, receive, send, wait_readable};
 pub use terminal::{Event, Terminal};
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -172,6 +173,16 @@ pub fn start_agent(program: &Path, limit: Duration) -> io::Result<Vec<u8>> {
         }
     }
     Ok(line)
+}
+
+/// A text of the system's, of these bytes.
+pub fn text(bytes: &[u8]) -> &OsStr {
+    OsStr::from_bytes(bytes)
+}
+
+/// Becomes the command, with what is left of our own environment. Returns only where that fails.
+pub fn become_command(mut command: Command) -> io::Error {
+    command.exec()
 }
 
 /// Becomes the agent. Returns only where that fails.
