@@ -131,12 +131,22 @@ fn the_agent_never_prints_and_never_asks() {
 
 #[test]
 fn nobody_prints_with_a_macro_that_panics() {
-    for folder in ["crates/client/src", "crates/agent/src", "crates/mfa-agent/src"] {
+    for folder in ["crates/aws-files/src", "crates/client/src", "crates/agent/src", "crates/mfa-agent/src"] {
         for (path, text) in sources(folder) {
             for word in ["println!(", " print!("] {
                 assert!(!text.contains(word), "{word} in {}", path.display());
             }
         }
+    }
+}
+
+#[test]
+fn aws_files_are_touched_by_the_commands_that_change_them() {
+    assert!(!linked("agent").contains(&"aws-files".to_owned()), "the agent writes no file");
+    for (path, text) in sources("crates/client/src") {
+        let may =
+            ["aws_mfa.rs", "profiles.rs"].iter().any(|name| path.ends_with(Path::new("commands").join(name)));
+        assert!(may || !text.contains("aws_files"), "{} touches the AWS files", path.display());
     }
 }
 
@@ -152,7 +162,13 @@ fn sockets_are_paths() {
 
 #[test]
 fn unsafe_code_is_in_the_platform_files_alone() {
-    for folder in ["crates/client/src", "crates/agent/src", "crates/protocol/src", "crates/mfa-agent/src"] {
+    for folder in [
+        "crates/aws-files/src",
+        "crates/client/src",
+        "crates/agent/src",
+        "crates/protocol/src",
+        "crates/mfa-agent/src",
+    ] {
         for (path, text) in sources(folder) {
             let platform = path.components().any(|part| part.as_os_str() == "platform");
             let uses = text.contains("unsafe {") || text.contains("unsafe fn");

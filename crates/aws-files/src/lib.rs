@@ -1,0 +1,10 @@
+//! Changes settings in the files that AWS's tools read (`~/.aws/credentials`, `~/.aws/config`), and leaves every
+//! other byte of them as it is. [`Document`] is the text and knows no file; [`edit`] is the file, which is replaced
+//! whole or not at all.
+
+mod document;
+mod line;
+mod store;
+
+pub use document::{Ambiguous, Document, Kind, LoneReturn, NotSettable};
+pub use store::{Edited, StoreError, edit, read};
