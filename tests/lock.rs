@@ -41,8 +41,13 @@ fn nothing_is_given_out_until_aws_took_a_code() {
     assert_eq!((run.status, run.stdout.as_str(), run.hint()), (6, "false\n", "mfa-agent unlock"), "{run:?}");
     assert_eq!(sandbox.run(&["login", "dev", "--force"]).status, 6);
     for ask in [Ask::Never, Ask::Wait, Ask::PersonUnlessAsked, Ask::Person] {
-        let request =
-            Request::Credentials { profile: Some("dev".to_owned()), ask, replaces: None, min_ttl: None };
+        let request = Request::Credentials {
+            profile: Some("dev".to_owned()),
+            ask,
+            replaces: None,
+            min_ttl: None,
+            duration: None,
+        };
         assert!(matches!(sandbox.ask(request), Reply::Refused(Refusal::Locked)), "{ask:?}");
     }
     assert!(!fs::exists(&before["MFA_AGENT_LEASE"]).unwrap(), "shells look again");

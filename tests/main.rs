@@ -10,6 +10,7 @@ mod hooks;
 mod lifecycle;
 mod lock;
 mod login;
+mod mfa_process;
 mod moto;
 mod roles;
 mod secrets;

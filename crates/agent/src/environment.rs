@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use protocol::Refusal;
 
+use crate::child::ChildEnvironment;
+
 /// Which service an endpoint is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
@@ -32,8 +34,40 @@ pub struct Environment {
     pub fips: Option<bool>,
     /// `AWS_USE_DUALSTACK_ENDPOINT`.
     pub dual_stack: Option<bool>,
+    /// What the programs get that the agent runs for the person.
+    pub of_children: ChildEnvironment,
     shown: BTreeMap<String, String>,
 }
+
+/// What those programs get, where it is set: where they and their files are, the person's language, and how to
+/// reach the desktop. No terminal: nobody sits at the agent's. Nothing of AWS's, nothing that loads code.
+const OF_CHILDREN: [&str; 25] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LC_MESSAGES",
+    "DISPLAY",
+    "XAUTHORITY",
+    "WAYLAND_DISPLAY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "XDG_RUNTIME_DIR",
+    "XDG_SESSION_TYPE",
+    "XDG_CURRENT_DESKTOP",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_STATE_HOME",
+    "GNUPGHOME",
+    "PASSWORD_STORE_DIR",
+];
 
 /// Every variable that is honoured; `status` shows those that are set.
 const VARIABLES: [&str; 18] = [
@@ -89,6 +123,10 @@ impl Environment {
             ca_bundle: path("AWS_CA_BUNDLE"),
             fips: flag("AWS_USE_FIPS_ENDPOINT"),
             dual_stack: flag("AWS_USE_DUALSTACK_ENDPOINT"),
+            of_children: OF_CHILDREN
+                .into_iter()
+                .filter_map(|name| Some((OsString::from(name), set(name)?)))
+                .collect(),
             shown,
             home,
         }

@@ -13,6 +13,7 @@ pub use linux::{Alarm, FolderWatch, boot_seconds, close_inherited, for_own_uid, 
 pub use other_unix::{Alarm, FolderWatch, boot_seconds, close_inherited, for_own_uid, harden, program_of};
 #[cfg(unix)]
 pub use unix::{
-    Fingerprint, create_private_folder, detach, fingerprint, host, is_socket, let_go_of_stdout,
-    make_private_files, open_lock, own_uid, raise_file_limit, read_file, same_file, termination,
+    Fingerprint, create_private_folder, detach, fingerprint, give_back_file_limit, host, is_ours_alone,
+    is_socket, kill_group, let_go_of_stdout, make_private_files, open_lock, own_uid, raise_file_limit,
+    read_file, read_what_is_there, same_file, termination,
 };

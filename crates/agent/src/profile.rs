@@ -3,7 +3,7 @@
 mod files;
 mod plan;
 
-pub use files::{ConfigFiles, LongTermKey};
+pub use files::{ConfigFiles, ForeignCommand, LongTermKey};
 pub use plan::{Hop, Plan, ROLE_BOUNDS, ROLE_SECONDS, Serial, Target, list, plan};
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //! line who can ask a person is asked. The others wait for what comes of it.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use protocol::Ask;
+use protocol::{Ask, Refusal};
 use tokio::sync::Notify;
 
 use crate::vault::SessionKey;
@@ -22,7 +23,14 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Lines {
     tickets: u64,
-    waiting: BTreeMap<SessionKey, Vec<Waiting>>,
+    of: BTreeMap<SessionKey, Line>,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    waiting: Vec<Waiting>,
+    /// What came of the agent's own asking, for as long as anybody waits.
+    refusal: Option<Refusal>,
 }
 
 #[derive(Debug)]
@@ -30,6 +38,8 @@ struct Waiting {
     ticket: u64,
     can_ask: bool,
     asking: bool,
+    /// The agent itself, which asks a program and waits for nothing.
+    is_agent: bool,
 }
 
 /// What a place in the line means at this moment.
@@ -54,17 +64,30 @@ pub struct Place {
 impl Questions {
     /// Joins the line for a session, at its end.
     pub fn join(&self, key: &SessionKey, ask: Ask) -> Place {
-        let mut lines = self.lines();
-        lines.tickets += 1;
-        let ticket = lines.tickets;
         let can_ask = matches!(ask, Ask::Person | Ask::PersonUnlessAsked);
-        lines.waiting.entry(key.clone()).or_default().push(Waiting { ticket, can_ask, asking: false });
+        let mut lines = self.lines();
+        let ticket = lines.ticket();
+        let waiting = Waiting { ticket, can_ask, asking: false, is_agent: false };
+        lines.of.entry(key.clone()).or_default().waiting.push(waiting);
         Place { questions: self.clone(), key: key.clone(), ticket }
     }
 
-    /// How many stand in all lines.
+    /// Takes the question for the agent itself, before everybody else in the line. None where somebody is
+    /// asking, or where the agent did so already for those who wait.
+    pub fn ask_as_agent(&self, key: &SessionKey) -> Option<Place> {
+        let mut lines = self.lines();
+        let ticket = lines.ticket();
+        let line = lines.of.entry(key.clone()).or_default();
+        if line.refusal.is_some() || line.waiting.iter().any(|waiting| waiting.asking) {
+            return None;
+        }
+        line.waiting.insert(0, Waiting { ticket, can_ask: true, asking: true, is_agent: true });
+        Some(Place { questions: self.clone(), key: key.clone(), ticket })
+    }
+
+    /// How many clients stand in all lines.
     pub fn waiting(&self) -> usize {
-        self.lines().waiting.values().map(Vec::len).sum()
+        self.lines().of.values().map(Line::clients).sum()
     }
 
     /// Tells all who wait to look again: a session came or went.
@@ -82,11 +105,25 @@ impl Questions {
     }
 }
 
+impl Lines {
+    fn ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
+    }
+}
+
+impl Line {
+    fn clients(&self) -> usize {
+        self.waiting.iter().filter(|waiting| !waiting.is_agent).count()
+    }
+}
+
 impl Place {
     /// What this place means now; takes the question where it is this one's turn.
     pub fn turn(&self) -> Turn {
         let mut lines = self.questions.lines();
-        let Some(line) = lines.waiting.get_mut(&self.key) else { return Turn::Nobody };
+        let Some(line) = lines.of.get_mut(&self.key) else { return Turn::Nobody };
+        let line = &mut line.waiting;
         if let Some(asking) = line.iter().find(|waiting| waiting.asking) {
             return if asking.ticket == self.ticket { Turn::Ask } else { Turn::Wait };
         }
@@ -99,15 +136,39 @@ impl Place {
             None => Turn::Nobody,
         }
     }
+
+    /// Gives the place up and tells those who wait why the agent has nothing for them.
+    pub fn give_up(self, refusal: Refusal) {
+        if let Some(line) = self.questions.lines().of.get_mut(&self.key) {
+            line.refusal = Some(refusal);
+        }
+    }
+
+    /// What came of the agent's own asking.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.questions.lines().of.get(&self.key)?.refusal.clone()
+    }
+
+    /// Resolves when no client waits any more.
+    pub async fn deserted(&self) {
+        loop {
+            let mut change = pin!(self.questions.change());
+            change.as_mut().enable();
+            if self.questions.lines().of.get(&self.key).is_none_or(|line| line.clients() == 0) {
+                return;
+            }
+            change.await;
+        }
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut lines = self.questions.lines();
-        if let Some(line) = lines.waiting.get_mut(&self.key) {
-            line.retain(|waiting| waiting.ticket != self.ticket);
-            if line.is_empty() {
-                lines.waiting.remove(&self.key);
+        if let Some(line) = lines.of.get_mut(&self.key) {
+            line.waiting.retain(|waiting| waiting.ticket != self.ticket);
+            if line.waiting.is_empty() {
+                lines.of.remove(&self.key);
             }
         }
         drop(lines);
@@ -142,6 +203,24 @@ mod tests {
         drop(second);
         assert_eq!(silent.turn(), Turn::Nobody);
         drop((silent, other));
-        assert!(questions.lines().waiting.is_empty());
+        assert!(questions.lines().of.is_empty());
+    }
+
+    #[test]
+    fn the_agent_asks_before_all_others_and_once_for_all_who_wait() {
+        let questions = Questions::default();
+        let silent = questions.join(&key("a"), Ask::Wait);
+        let person = questions.join(&key("a"), Ask::Person);
+        let agent = questions.ask_as_agent(&key("a")).unwrap();
+        assert!(questions.ask_as_agent(&key("a")).is_none());
+        assert_eq!((silent.turn(), person.turn()), (Turn::Wait, Turn::Wait));
+        assert_eq!(questions.waiting(), 2);
+        agent.give_up(Refusal::MalformedCode);
+        assert!(questions.ask_as_agent(&key("a")).is_none());
+        assert_eq!((silent.turn(), person.turn()), (Turn::Wait, Turn::Ask));
+        assert_eq!(silent.refusal(), Some(Refusal::MalformedCode));
+        drop((silent, person));
+        assert!(questions.ask_as_agent(&key("a")).is_some());
+        assert!(questions.lines().of.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use protocol::{Envelope, PROTOCOL, Refusal, Reply, Request, ShellState, Status, frame};
@@ -12,7 +12,7 @@ use crate::clock::Now;
 use crate::journal::Peer;
 use crate::platform;
 use crate::profile;
-use crate::sessions::{Claim, Opened, Sessions};
+use crate::sessions::{Claim, Lasting, Opened, Sessions};
 
 /// How many bytes of a reply a list may take.
 const LIST_BYTES: usize = frame::MAX_LINE / 4 * 3;
@@ -132,8 +132,8 @@ pub fn parse(line: &[u8]) -> Result<Request, Refusal> {
 }
 
 /// Answers a request, and notes who asked for what.
-pub async fn answer(sessions: &Sessions, identity: &Identity, peer: &Peer, request: Request) -> Outcome {
-    sessions.refresh();
+pub async fn answer(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, request: Request) -> Outcome {
+    sessions.catch_up();
     let subject = subject(&request);
     let outcome = dispatch(sessions, identity, request).await;
     if let Some(subject) = subject {
@@ -143,10 +143,11 @@ pub async fn answer(sessions: &Sessions, identity: &Identity, peer: &Peer, reque
     outcome
 }
 
-async fn dispatch(sessions: &Sessions, identity: &Identity, request: Request) -> Outcome {
+async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, request: Request) -> Outcome {
     let answer = match request {
-        Request::Credentials { profile, ask, replaces, min_ttl } => {
-            match sessions.credentials(profile.as_deref(), ask, replaces.as_deref(), min_ttl).await {
+        Request::Credentials { profile, ask, replaces, min_ttl, duration } => {
+            let lasting = Lasting { duration, at_least: min_ttl };
+            match sessions.credentials(profile.as_deref(), ask, replaces.as_deref(), lasting).await {
                 Ok(Opened::Ready(credentials)) => Ok(Reply::Credentials(credentials)),
                 Ok(Opened::YourTurn(question, claim)) => {
                     return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
@@ -154,8 +155,9 @@ async fn dispatch(sessions: &Sessions, identity: &Identity, request: Request) ->
                 Err(refusal) => Err(refusal),
             }
         }
-        Request::Session { profile, ask, force } => {
-            match sessions.session(profile.as_deref(), ask, force).await {
+        Request::Session { profile, ask, force, duration } => {
+            match sessions.session(profile.as_deref(), ask, force, Lasting { duration, at_least: None }).await
+            {
                 Ok(Opened::Ready(session)) => Ok(Reply::Session(session)),
                 Ok(Opened::YourTurn(question, claim)) => {
                     return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
@@ -163,9 +165,10 @@ async fn dispatch(sessions: &Sessions, identity: &Identity, request: Request) ->
                 Err(refusal) => Err(refusal),
             }
         }
-        Request::Login { profile, code, duration, at_least } => {
-            sessions.login(profile.as_deref(), &code, duration, at_least).await.map(Reply::Session)
-        }
+        Request::Login { profile, code, duration, at_least } => sessions
+            .login(profile.as_deref(), &code, Lasting { duration, at_least })
+            .await
+            .map(Reply::Session),
         Request::Shell { profile } => sessions.shell(&profile).await.map(Reply::Shell),
         Request::Lock { wipe: false } => Ok(Reply::Locked { sessions: sessions.lock() }),
         Request::Lock { wipe: true } => {
@@ -270,6 +273,7 @@ fn result(reply: &Reply) -> &'static str {
             Refusal::Locked => "locked",
             Refusal::CannotUnlock { .. } => "locked, and this code cannot unlock",
             Refusal::TooManyCodes { .. } => "locked, after too many wrong codes",
+            Refusal::MfaProcess(_) => "mfa_process gave no code",
             Refusal::Aws { .. } => "refused by AWS",
             Refusal::Network { .. } => "no answer from AWS",
             _ => "refused",

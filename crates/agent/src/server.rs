@@ -96,8 +96,8 @@ where
     // In line for a question: who goes away leaves the line.
     let waits = matches!(
         request,
-        Request::Credentials { ask: Ask::Wait | Ask::Person, .. }
-            | Request::Session { ask: Ask::Wait | Ask::Person, .. }
+        Request::Credentials { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
+            | Request::Session { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
             | Request::Unlock { ask: Ask::Wait | Ask::Person, .. }
     );
     // A panic ends this one request, and the client is told.

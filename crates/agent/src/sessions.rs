@@ -1,6 +1,7 @@
 //! The rule: have it and it is good, give it; else it needs a code; with the code ask STS, keep it, give it.
 
 mod lock;
+mod process;
 mod resolve;
 mod shell;
 mod watch;
@@ -11,7 +12,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{Ask, Credentials, Question, Refusal, Secret, Session};
+use protocol::{Ask, Credentials, ProcessFailure, Question, Refusal, Secret, Session};
 
 use crate::clock::{Deadline, Now};
 use crate::codes::{self, Codes};
@@ -59,6 +60,8 @@ pub struct State {
     notify_before: Vec<u32>,
     /// The numbers of sessions whose end somebody was told of, with how many moments had passed.
     told: BTreeSet<(u64, usize)>,
+    /// The sections whose `mfa_process` failed, how, and until when that counts, by the boot-time clock.
+    process_failed: BTreeMap<String, (ProcessFailure, u64)>,
     /// The sessions that a prompt asked for, and nobody answered.
     put_off: BTreeSet<SessionKey>,
     /// Profiles whose roles could not be renewed, and when to try again, by the boot-time clock.
@@ -105,6 +108,22 @@ pub struct Claim {
     wanted: Wanted,
 }
 
+/// How long a session that a code opens shall last, in seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lasting {
+    /// By somebody's word; else as the configuration says.
+    pub duration: Option<u32>,
+    /// No less than this, unless somebody said how long.
+    pub at_least: Option<u32>,
+}
+
+/// Who knew a code. One that a program printed proves nothing to the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    Person,
+    Program,
+}
+
 /// What somebody is asked for.
 #[derive(Debug, Clone, Copy)]
 enum Wanted {
@@ -134,7 +153,7 @@ impl Sessions {
     }
 
     /// Lets go of what is over, whoever asks for what: it is decided at use, and the watch's alarm is a hint.
-    pub fn refresh(&self) {
+    pub fn catch_up(&self) {
         let now = Now::read();
         let mut state = self.state();
         state.sync_leases(now);
@@ -172,17 +191,17 @@ impl Sessions {
         Ok(files)
     }
 
-    /// The credentials of a profile, renewed first where they would end within `min_ttl` seconds.
+    /// The credentials of a profile, renewed first where they would not last long enough.
     pub async fn credentials(
-        &self,
+        self: &Arc<Self>,
         profile: Option<&str>,
         ask: Ask,
         replaces: Option<&str>,
-        min_ttl: Option<u32>,
+        lasting: Lasting,
     ) -> Result<Opened<Credentials>, Refusal> {
         self.refuse_if_locked()?;
         let resolved = self.resolve(profile).await?;
-        let needed = resolved.needed(min_ttl)?;
+        let needed = resolved.needed(lasting.at_least)?;
         let credentials = |key: &SessionKey| self.give(&resolved, key, replaces);
         let last = resolved.last();
         if let Some(left) = self.left(&last)
@@ -194,9 +213,11 @@ impl Sessions {
         // What a code opened is renewed by a code alone.
         let renew = last == resolved.root && self.left(&last).is_some_and(|left| left < needed);
         let after = if renew { self.number(&last) } else { 0 };
-        let opened = match self.open(&resolved, ask, Wanted::After(after)).await {
+        let opened = match self.open(&resolved, ask, Wanted::After(after), lasting).await {
             // What is left of a role is better than nothing.
-            Err(Refusal::NeedsMfa(_)) if !renew && self.left(&last).is_some_and(|left| left >= needed) => {
+            Err(Refusal::NeedsMfa(_) | Refusal::MfaProcess(_))
+                if !renew && self.left(&last).is_some_and(|left| left >= needed) =>
+            {
                 return Ok(Opened::Ready(credentials(&last)?));
             }
             other => other?,
@@ -212,15 +233,16 @@ impl Sessions {
 
     /// The session that a code opens for a profile.
     pub async fn session(
-        &self,
+        self: &Arc<Self>,
         profile: Option<&str>,
         ask: Ask,
         force: bool,
+        lasting: Lasting,
     ) -> Result<Opened<Session>, Refusal> {
         self.refuse_if_locked()?;
         let resolved = self.resolve(profile).await?;
         let after = if force { self.number(&resolved.root) } else { 0 };
-        Ok(match self.open(&resolved, ask, Wanted::After(after)).await? {
+        Ok(match self.open(&resolved, ask, Wanted::After(after), lasting).await? {
             Opened::YourTurn(question, claim) => Opened::YourTurn(question, claim),
             Opened::Ready(()) => Opened::Ready(self.describe(&resolved)?),
         })
@@ -231,17 +253,32 @@ impl Sessions {
         &self,
         profile: Option<&str>,
         code: &Secret,
-        duration: Option<u32>,
-        at_least: Option<u32>,
+        lasting: Lasting,
+    ) -> Result<Session, Refusal> {
+        self.login_with(profile, code, lasting, From::Person).await
+    }
+
+    async fn login_with(
+        &self,
+        profile: Option<&str>,
+        code: &Secret,
+        lasting: Lasting,
+        from: From,
     ) -> Result<Session, Refusal> {
         if !codes::is_code(code) {
             return Err(Refusal::MalformedCode);
         }
         let resolved = self.resolve(profile).await?;
-        let duration = resolved.duration(duration, at_least)?;
+        let duration = resolved.duration(lasting)?;
         // One login at a time for a session: who comes second with the same code finds it used, not unknown.
         let _alone = self.turnstile.enter(format!("{:?}", resolved.root)).await;
-        let proof = self.proof(&resolved)?;
+        let proof = match from {
+            From::Person => self.proof(&resolved)?,
+            From::Program => {
+                self.refuse_if_locked()?;
+                None
+            }
+        };
         let key = resolved.files.open_key(&resolved.plan.user.origin).await?;
         if key.id != resolved.plan.user.key_id {
             // The file changed between two looks at it.
@@ -359,7 +396,13 @@ impl Sessions {
     }
 
     /// Waits until the session that all rests on is there, or until it is this client's turn to ask for it.
-    async fn open(&self, resolved: &Resolved, ask: Ask, wanted: Wanted) -> Result<Opened<()>, Refusal> {
+    async fn open(
+        self: &Arc<Self>,
+        resolved: &Resolved,
+        ask: Ask,
+        wanted: Wanted,
+        lasting: Lasting,
+    ) -> Result<Opened<()>, Refusal> {
         let question = || resolved.question(self.state().vault.has_expired(&resolved.root));
         if self.is_there(&resolved.root, wanted)? {
             return Ok(Opened::Ready(()));
@@ -373,12 +416,22 @@ impl Sessions {
             self.state().put_off.remove(&resolved.root);
         }
         let mut limit = pin!(tokio::time::sleep(WAIT_LIMIT));
+        let mut started_process = false;
         loop {
             let mut change = pin!(self.questions.change());
             change.as_mut().enable();
             if self.is_there(&resolved.root, wanted)? {
                 return Ok(Opened::Ready(()));
             }
+            started_process |= self.start_process(resolved, ask, wanted, lasting);
+            let failure = match place.refusal() {
+                None if matches!(wanted, Wanted::After(_)) => self.process_failure(resolved),
+                None => None,
+                Some(Refusal::MfaProcess(failure)) => Some(failure),
+                // AWS said no to a good code, or nothing at all: a person's code would get the same.
+                Some(refusal) => return Err(refusal),
+            };
+            let question = Question { mfa_process: failure.clone(), ..question() };
             match place.turn() {
                 Turn::Ask => {
                     if ask == Ask::PersonUnlessAsked {
@@ -386,15 +439,17 @@ impl Sessions {
                         self.state().put_off.insert(resolved.root.clone());
                     }
                     let claim = Box::new(Claim { place, root: resolved.root.clone(), wanted });
-                    return Ok(Opened::YourTurn(question(), claim));
+                    return Ok(Opened::YourTurn(question, claim));
                 }
-                Turn::Wait if ask == Ask::PersonUnlessAsked => {
+                Turn::Wait if ask == Ask::PersonUnlessAsked && !started_process => {
                     return Err(Refusal::AskedElsewhere { profile: resolved.plan.profile.clone() });
                 }
-                Turn::Nobody => return Err(Refusal::NeedsMfa(question())),
+                Turn::Nobody => {
+                    return Err(failure.map_or(Refusal::NeedsMfa(question), Refusal::MfaProcess));
+                }
                 Turn::Wait => tokio::select! {
                     () = change => {}
-                    () = &mut limit => return Err(Refusal::NeedsMfa(question())),
+                    () = &mut limit => return Err(Refusal::NeedsMfa(question)),
                 },
             }
         }

@@ -353,8 +353,8 @@ fn lost(error: &Error, limit: Duration) -> Failure {
 /// How long the agent may take: it may have to call AWS, or to wait while a person is asked elsewhere.
 fn patience(request: &Request) -> Duration {
     match request {
-        Request::Credentials { ask: Ask::Wait | Ask::Person, .. }
-        | Request::Session { ask: Ask::Wait | Ask::Person, .. }
+        Request::Credentials { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
+        | Request::Session { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Unlock { ask: Ask::Wait | Ask::Person, .. } => Duration::from_mins(15),
         Request::Credentials { .. }
         | Request::Session { .. }

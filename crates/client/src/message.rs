@@ -1,6 +1,6 @@
 //! What the agent's refusals mean in words, with what to do about them and the exit status.
 
-use protocol::{AwsProblem, KeyOrigin, NetworkProblem, PROTOCOL, Refusal};
+use protocol::{AwsProblem, KeyOrigin, NetworkProblem, PROTOCOL, ProcessFailure, ProcessProblem, Refusal};
 
 use crate::failure::{Exit, Failure};
 use crate::shell::word;
@@ -76,6 +76,10 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             "the agent is locked, and there were too many wrong codes".to_owned(),
             format!("the next one counts in {wait_seconds} s"),
         ),
+        Refusal::MfaProcess(failure) => {
+            let (what, hint) = process(failure);
+            (Exit::NeedsCode, what, hint)
+        }
         Refusal::DurationOutOfBounds { seconds, least, most } => (
             Exit::Usage,
             format!("a session cannot last {seconds} seconds"),
@@ -241,6 +245,35 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             "mfa-agent agent log".to_owned(),
         ),
     }
+}
+
+/// Why a profile's `mfa_process` gave no code, and what to do about it.
+pub fn process(failure: &ProcessFailure) -> (String, String) {
+    let ProcessFailure { section, program, problem } = failure;
+    let program = program.as_ref().map(|program| format!(" ({program})")).unwrap_or_default();
+    let subject = format!("mfa_process of {section}{program}");
+    let what = match problem {
+        ProcessProblem::NotYoursAlone { file } => {
+            format!("{subject} is not run: others can write to {file}")
+        }
+        ProcessProblem::NotStarted { detail } => format!("{subject} cannot be run: {detail}"),
+        ProcessProblem::Failed { status: 127 } => format!("{subject} was not found"),
+        ProcessProblem::Failed { status } => format!("{subject} failed with status {status}"),
+        ProcessProblem::Killed => format!("{subject} was ended by a signal"),
+        ProcessProblem::TimedOut { seconds } => format!("{subject} did not end within {seconds} s"),
+        ProcessProblem::NoCode => format!("{subject} printed no six-digit code"),
+        ProcessProblem::WrongCode => format!("AWS did not accept the code of {subject}"),
+        ProcessProblem::UsedCode => format!("{subject} prints codes that were used already"),
+    };
+    let hint = match problem {
+        ProcessProblem::NotYoursAlone { file } => format!("chmod go-w {}", word(file)),
+        ProcessProblem::Failed { status: 127 } => {
+            "give its whole path, or mfa-agent agent restart from a shell that finds it".to_owned()
+        }
+        ProcessProblem::WrongCode => "it must print the code of this very device".to_owned(),
+        _ => "run the command by hand to see what it says".to_owned(),
+    };
+    (what, hint)
 }
 
 fn aws(action: &str, code: &str, message: &str, problem: &AwsProblem) -> (String, String) {

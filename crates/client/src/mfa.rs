@@ -126,6 +126,11 @@ impl<'a> Asker<'a> {
         }
     }
 
+    /// How long a new session shall last, where the person said so, in seconds.
+    pub fn duration(&self) -> Option<u32> {
+        self.duration
+    }
+
     /// The code that was given was not needed.
     pub fn has_unused_code(&self) -> bool {
         self.given.is_some()

@@ -9,6 +9,7 @@ use protocol::{CODE_DIGITS, Question, Secret};
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
+use crate::message;
 use crate::platform::{Descriptor, Event, Interrupt, Terminal};
 use crate::sanitize::sanitize;
 
@@ -75,6 +76,10 @@ impl<'a> Prompt<'a> {
         if let Some(endpoint) = &question.endpoint {
             let line = format!("This code goes to {endpoint}, which is not AWS.");
             terminal.write(&format!("{}\n", sanitize(&line)));
+        }
+        if let Some(failure) = &question.mfa_process {
+            let (what, hint) = message::process(failure);
+            terminal.write(&format!("{}\nhint: {}\n", sanitize(&what), sanitize(&hint)));
         }
         let columns = terminal.columns();
         let (about, label, short_label) = labels(question, columns);
@@ -328,6 +333,7 @@ mod tests {
             role_arn: None,
             endpoint: None,
             expired: false,
+            mfa_process: None,
         }
     }
 

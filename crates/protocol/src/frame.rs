@@ -88,6 +88,7 @@ mod tests {
                 ask: Ask::Person,
                 replaces: None,
                 min_ttl: None,
+                duration: None,
             },
         };
         let line = encode(&envelope).unwrap();

@@ -7,7 +7,7 @@ pub mod frame;
 mod refusal;
 mod secret;
 
-pub use refusal::{AwsProblem, KeyOrigin, NetworkProblem, Question, Refusal};
+pub use refusal::{AwsProblem, KeyOrigin, NetworkProblem, ProcessFailure, ProcessProblem, Question, Refusal};
 pub use secret::Secret;
 
 use std::collections::BTreeMap;
@@ -69,6 +69,9 @@ pub enum Request {
         /// They must last this long, in seconds: what is held and ends earlier is renewed first.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         min_ttl: Option<u32>,
+        /// How long a session shall last that the profile's `mfa_process` opens, in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration: Option<u32>,
     },
     /// Is there an MFA session for a profile? Answered by [`Reply::Session`].
     Session {
@@ -79,6 +82,9 @@ pub enum Request {
         /// A session that is held already does not count: a new one is wanted.
         #[serde(default)]
         force: bool,
+        /// How long a session shall last that the profile's `mfa_process` opens, in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration: Option<u32>,
     },
     /// Here is a code: open a new MFA session with it. Answered by [`Reply::Session`].
     Login {

@@ -39,6 +39,8 @@ pub enum Refusal {
         /// Seconds until it is.
         wait_seconds: u64,
     },
+    /// The profile's `mfa_process` gave no code that AWS took, and nobody else can be asked.
+    MfaProcess(ProcessFailure),
     /// The session shall last shorter or longer than STS allows.
     DurationOutOfBounds {
         /// What was asked for, in seconds.
@@ -221,6 +223,55 @@ pub struct Question {
     pub endpoint: Option<String>,
     /// There was a session, and it has expired.
     pub expired: bool,
+    /// The profile's `mfa_process` was run, and this is why a person is asked all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfa_process: Option<ProcessFailure>,
+}
+
+/// A profile's `mfa_process` gave no code that AWS took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessFailure {
+    /// The section that has the setting.
+    pub section: String,
+    /// The first word of the command; the rest may hold a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// What went wrong.
+    pub problem: ProcessProblem,
+}
+
+/// Why a program gave no code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessProblem {
+    /// It was not run: somebody else can write to the file that names it.
+    NotYoursAlone {
+        /// The file.
+        file: String,
+    },
+    /// It could not be run.
+    NotStarted {
+        /// The system's words.
+        detail: String,
+    },
+    /// It ended with an exit status other than 0.
+    Failed {
+        /// The status.
+        status: i32,
+    },
+    /// A signal ended it.
+    Killed,
+    /// It did not end in time, and was ended.
+    TimedOut {
+        /// How long it had, in seconds.
+        seconds: u64,
+    },
+    /// What it wrote was no code of [`crate::CODE_DIGITS`] digits.
+    NoCode,
+    /// AWS did not take the code.
+    WrongCode,
+    /// The code was used before, and so was the next one.
+    UsedCode,
 }
 
 /// What an answer of AWS's means for the person.

@@ -6,8 +6,10 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::process::{ChildStdout, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The uid whose sessions these are.
@@ -106,9 +108,49 @@ pub fn let_go_of_stdout() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether nobody but this uid and root can have written a file. One that is not there is nobody's.
+pub fn is_ours_alone(path: &Path) -> bool {
+    path.metadata()
+        .map_or(true, |metadata| [own_uid(), 0].contains(&metadata.uid()) && metadata.mode() & 0o022 == 0)
+}
+
+/// Kills a process and all others of its group.
+pub fn kill_group(leader: u32) {
+    if let Some(leader) = i32::try_from(leader).ok().and_then(rustix::process::Pid::from_raw) {
+        // Gone already is as good.
+        let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
+    }
+}
+
+/// Reads a pipe until it is empty for now; returns how many bytes that were.
+pub fn read_what_is_there(pipe: &ChildStdout, buffer: &mut [u8]) -> usize {
+    let mut length = 0;
+    while let Ok(read) = rustix::io::read(pipe, &mut buffer[length..])
+        && read > 0
+    {
+        length += read;
+    }
+    length
+}
+
+/// The limit of open files that this process was started with.
+static FILE_LIMIT: OnceLock<Rlimit> = OnceLock::new();
+
+/// Lets a child have the limit of open files that the agent was started with: programs that close every file
+/// they could have open take minutes over a very high one.
+pub fn give_back_file_limit(command: &mut Command) {
+    let Some(limit) = FILE_LIMIT.get().copied() else { return };
+    // SAFETY: between fork and exec only setrlimit is called, a system call and nothing else.
+    #[expect(unsafe_code, reason = "between fork and exec little is allowed")]
+    unsafe {
+        command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit)?));
+    }
+}
+
 /// Allows this process as many open files as the system lets it, and says how many these are.
 pub fn raise_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
+    let _ = FILE_LIMIT.set(limit);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let now = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
     now.unwrap_or(u64::MAX)

@@ -38,8 +38,9 @@ const SETTINGS: [&str; 21] = [
     "expiration",
 ];
 
-/// The secret settings, of which only the presence is kept.
-const SECRETS: [&str; 3] = ["aws_secret_access_key", "aws_session_token", "aws_security_token"];
+/// The secret settings, of which only the presence is kept. A command may hold a device's seed.
+const SECRETS: [&str; 4] =
+    ["aws_secret_access_key", "aws_session_token", "aws_security_token", "mfa_process"];
 
 /// One section of the files: a profile, or aws-mfa's `[NAME-long-term]`.
 #[derive(Debug, Default, Clone)]
@@ -67,6 +68,15 @@ pub struct LongTermKey {
     pub id: String,
     /// `aws_secret_access_key`.
     pub secret: Secret,
+}
+
+/// A command to run, and where it was found.
+#[derive(Debug)]
+pub struct ForeignCommand {
+    /// The command, for a shell.
+    pub command: Secret,
+    /// A file that names commands and that others can write to: then none is to be run.
+    pub exposed: Option<String>,
 }
 
 /// What both files say.
@@ -134,6 +144,19 @@ impl ConfigFiles {
     /// The credentials file's path.
     pub fn credentials_file(&self) -> String {
         self.credentials_file.display().to_string()
+    }
+
+    /// The `mfa_process` of a section, as the file has it now; none where it was taken out.
+    pub async fn open_mfa_process(&self, section: &str) -> Result<Option<ForeignCommand>, Refusal> {
+        let exposed = [&self.config_file, &self.credentials_file]
+            .into_iter()
+            .find(|file| !platform::is_ours_alone(file));
+        let parsed = parse(&self.config_file, &self.credentials_file).await?;
+        let command = parsed.get_profile(section).and_then(|profile| profile.get("mfa_process"));
+        Ok(command.map(|command| ForeignCommand {
+            command: Secret::new(command.trim().to_owned()),
+            exposed: exposed.map(|file| file.display().to_string()),
+        }))
     }
 
     /// Opens the long-term key of a section, as the file has it now.

@@ -22,6 +22,8 @@ pub struct Plan {
     pub user: User,
     /// The MFA device.
     pub serial: Serial,
+    /// The section whose `mfa_process` prints the code, where there is one.
+    pub mfa_process: Option<String>,
     /// How long the MFA session shall last, where the profile says so, in seconds.
     pub duration: Option<u32>,
     /// The roles to assume, from the user outwards; the last is the profile's own.
@@ -96,6 +98,7 @@ pub fn plan(files: &ConfigFiles, profile: &str) -> Result<Plan, Refusal> {
     let mut hops = Vec::new();
     let mut visited: Vec<&str> = Vec::new();
     let mut serial = None;
+    let mut mfa_process = None;
     let mut name = profile;
     loop {
         let found = Found::new(files, name)
@@ -104,6 +107,7 @@ pub fn plan(files: &ConfigFiles, profile: &str) -> Result<Plan, Refusal> {
         if serial.is_none() {
             serial = found.serial(name)?;
         }
+        mfa_process = mfa_process.or_else(|| found.section_with("mfa_process", name));
         let Some(role_arn) = found.role_arn() else { break };
         hops.push(found.hop(name, role_arn)?);
         match found.get("source_profile") {
@@ -136,6 +140,7 @@ pub fn plan(files: &ConfigFiles, profile: &str) -> Result<Plan, Refusal> {
         region,
         user: User { profile: name.to_owned(), key_id, origin, target },
         serial: serial.map_or(Serial::Unknown, Serial::Configured),
+        mfa_process,
         duration,
         hops,
     })
@@ -212,6 +217,16 @@ impl<'a> Found<'a> {
 
     fn configured_serial(&self) -> Option<&'a str> {
         self.get("mfa_serial").or_else(|| self.long_term.and_then(|section| section.get("aws_mfa_device")))
+    }
+
+    /// The section that has a secret setting.
+    fn section_with(&self, secret: &str, name: &str) -> Option<String> {
+        let has = |section: Option<&Section>| section.is_some_and(|section| section.has(secret));
+        match (has(self.section), has(self.long_term)) {
+            (true, _) => Some(name.to_owned()),
+            (false, true) => Some(format!("{name}{LONG_TERM}")),
+            (false, false) => None,
+        }
     }
 
     fn serial(&self, profile: &str) -> Result<Option<String>, Refusal> {

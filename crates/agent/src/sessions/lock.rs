@@ -1,9 +1,11 @@
 //! The lock: what is held stays, and nothing of it is given out until a code proves who asks.
 
+use std::sync::Arc;
+
 use protocol::{Ask, Refusal};
 
 use super::resolve::Resolved;
-use super::{Opened, Sessions, Wanted};
+use super::{Lasting, Opened, Sessions, Wanted};
 use crate::clock::Now;
 
 /// How many wrong codes cost no time: everybody mistypes.
@@ -102,10 +104,12 @@ impl Sessions {
 
     /// Waits until everything is given out again, or until it is this client's turn to ask for the code that
     /// proves who asks. Says how many sessions there are.
-    pub async fn unlock(&self, profile: Option<&str>, ask: Ask) -> Result<Opened<usize>, Refusal> {
+    pub async fn unlock(self: &Arc<Self>, profile: Option<&str>, ask: Ask) -> Result<Opened<usize>, Refusal> {
         if self.is_locked() {
             let resolved = self.prover(profile).await?;
-            if let Opened::YourTurn(question, claim) = self.open(&resolved, ask, Wanted::Unlocked).await? {
+            if let Opened::YourTurn(question, claim) =
+                self.open(&resolved, ask, Wanted::Unlocked, Lasting::default()).await?
+            {
                 return Ok(Opened::YourTurn(question, claim));
             }
         }

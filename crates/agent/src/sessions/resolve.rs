@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use protocol::{Question, Refusal, SESSION_SECONDS};
 
-use super::{Sessions, TTL_SLACK};
+use super::{Lasting, Sessions, TTL_SLACK};
 use crate::configuration::Configuration;
 use crate::endpoint::{Endpoint, Partition};
 use crate::environment::Service;
@@ -134,7 +134,8 @@ impl Resolved {
 
     /// How long the session that a code opens shall last: by word, by our own configuration, by the AWS
     /// files, by default; but for a word, no less than `at_least` where that can be.
-    pub fn duration(&self, asked: Option<u32>, at_least: Option<u32>) -> Result<u32, Refusal> {
+    pub fn duration(&self, lasting: Lasting) -> Result<u32, Refusal> {
+        let Lasting { duration: asked, at_least } = lasting;
         let role = self.plan.role_with_mfa();
         let bounds = self.bounds();
         let seconds = asked
@@ -176,6 +177,7 @@ impl Resolved {
             role_arn: self.plan.role_with_mfa().map(|hop| hop.role_arn.clone()),
             endpoint: self.sts.foreign(),
             expired,
+            mfa_process: None,
         }
     }
 }

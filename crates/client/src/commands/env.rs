@@ -84,12 +84,14 @@ pub fn obtain_for(
         let own = environment.own_profile.as_deref().and_then(OsStr::to_str)?;
         environment.has_region().then(|| own.to_owned())
     };
+    let duration = asker.duration();
     for _ in 0..ROUNDS {
         let reply = asker.get(|ask, _| Request::Credentials {
             profile: profile.map(str::to_owned),
             ask,
             replaces: replaces(),
             min_ttl,
+            duration,
         })?;
         match reply {
             Reply::Credentials(credentials) => return Ok(credentials),

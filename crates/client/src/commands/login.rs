@@ -20,11 +20,13 @@ pub fn run(args: &Login, option: Option<&str>, environment: &Environment) -> Res
     let mut asker = Asker::new(&agent, &args.code, false)?;
     let mut worst = Exit::Done;
     for profile in &profiles {
+        let duration = asker.duration();
         let reply = asker.get(|ask, round| Request::Session {
             profile: profile.clone(),
             ask,
             // While we asked, somebody else opened a new one: that is new enough.
             force: args.force && round == Round::First,
+            duration,
         });
         let failure = match reply {
             Ok(Reply::Session(session)) => {

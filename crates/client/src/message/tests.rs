@@ -37,6 +37,7 @@ fn codes() {
         role_arn: None,
         endpoint: None,
         expired,
+        mfa_process: None,
     };
     assert_eq!(
         reads(&Refusal::NeedsMfa(question(false))),
