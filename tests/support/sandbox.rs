@@ -277,9 +277,11 @@ pub fn exported(code: &str, before: &[(&str, &str)]) -> BTreeMap<String, String>
 /// A program that the tests need. They never go on without one.
 #[track_caller]
 pub fn tool(name: &str) -> PathBuf {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-tools/bin");
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-tools");
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::iter::once(tools)
+    ["bin", "node_modules/.bin"]
+        .map(|folder| tools.join(folder))
+        .into_iter()
         .chain(std::env::split_paths(&path))
         .map(|folder| folder.join(name))
         .find(|program| program.is_file())

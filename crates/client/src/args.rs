@@ -10,6 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::Secret;
 
+use crate::platform;
 use crate::shell::Shell;
 
 const WHICH_PROFILE: &str =
@@ -55,7 +56,7 @@ pub enum Color {
 pub enum Command {
     /// Print shell code that sets a profile's credentials
     #[command(
-        after_long_help = "Examples:\n  eval \"$(mfa-agent env dev)\"\n  mfa-agent env dev | source        (fish)\n  eval \"$(mfa-agent env --unset)\"\n\nWhere it fails, it prints `false`, so that eval \"$(mfa-agent env dev)\" && … runs no further."
+        after_long_help = "Examples:\n  eval \"$(mfa-agent env dev)\"                                 bash, zsh, dash, ksh\n  mfa-agent env dev | source                                  fish\n  mfa-agent env dev | Out-String | Invoke-Expression          PowerShell\n  mfa-agent env dev | from json | load-env                    Nushell\n  eval (mfa-agent env dev | slurp)                            elvish\n  execx($(mfa-agent env dev))                                 xonsh\n  docker run --env-file <(mfa-agent env dev --shell dotenv) …\n  eval \"$(mfa-agent env --unset)\"\n\nWhere it fails, it prints `false` (PowerShell: throw, xonsh: raise), so that\neval \"$(mfa-agent env dev)\" && … runs no further; as dotenv and JSON it prints nothing."
     )]
     Env(Env),
     /// Run a command with a profile's credentials
@@ -139,7 +140,7 @@ pub enum Hook {
     /// Print what makes this shell right
     Sync {
         /// The shell to print for
-        #[arg(long, value_enum)]
+        #[arg(long, value_parser = hooked)]
         shell: Shell,
         /// A command is about to run: nobody can be asked
         #[arg(long)]
@@ -148,13 +149,13 @@ pub enum Hook {
     /// Ask for a code, and print what sets the credentials
     Ask {
         /// The shell to print for
-        #[arg(long, value_enum)]
+        #[arg(long, value_parser = hooked)]
         shell: Shell,
     },
     /// Print what `use` does to this shell
     Use {
         /// The shell to print for
-        #[arg(long, value_enum)]
+        #[arg(long, value_parser = hooked)]
         shell: Shell,
         /// What for
         #[command(flatten)]
@@ -364,6 +365,29 @@ pub fn is_evaluated(arguments: &[OsString]) -> bool {
     false
 }
 
+/// The shell that evaluates our stdout, whatever else may be wrong with the arguments.
+pub fn shell(arguments: &[OsString]) -> Shell {
+    let mut arguments = arguments.iter().filter_map(|argument| argument.to_str());
+    let named = arguments.find_map(|argument| match argument.strip_prefix("--shell")? {
+        "" => Some(None),
+        value => value.strip_prefix('=').map(Some),
+    });
+    named
+        .and_then(|value| value.or_else(|| arguments.next()))
+        .and_then(|name| Shell::from_str(name, false).ok())
+        .or_else(|| Shell::of_program(platform::parent_program().as_deref()).ok())
+        .unwrap_or(Shell::Posix)
+}
+
+/// A syntax that there is a hook in.
+fn hooked(text: &str) -> Result<Shell, &'static str> {
+    match text {
+        "posix" => Ok(Shell::Posix),
+        "fish" => Ok(Shell::Fish),
+        _ => Err("posix or fish"),
+    }
+}
+
 /// Takes whatever comes: clap would quote a code that it refuses.
 #[expect(clippy::unnecessary_wraps, reason = "clap wants a parser that could fail")]
 fn secret(text: &str) -> Result<Secret, Infallible> {
@@ -484,6 +508,17 @@ mod tests {
         }
         for line in ["login env", "--profile env login", "status"] {
             assert!(!is_evaluated(&argv(line)), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_shell_of_a_failure_is_the_one_named() {
+        for (line, shell) in [
+            ("env --shell json --bogus", Shell::Json),
+            ("env --bogus --shell=xonsh dev", Shell::Xonsh),
+            ("env dev --shell nu", Shell::Nushell),
+        ] {
+            assert_eq!(super::shell(&argv(line)), shell, "{line}");
         }
     }
 

@@ -41,7 +41,7 @@ pub fn main() -> u8 {
         Err(failure) => {
             if args::is_evaluated(&arguments) {
                 // `eval "$(…)"` loses our exit status; this gives it back.
-                let _ = output::data(shell::FAILS);
+                let _ = output::data(args::shell(&arguments).fails());
             }
             output::failure(&failure);
             failure.exit as u8

@@ -1,7 +1,12 @@
 //! The shells that `env` speaks to. A family of shells, one file: export, unset, quote, on bytes.
 
+mod dotenv;
+mod elvish;
 mod fish;
+mod json;
 mod posix;
+mod powershell;
+mod xonsh;
 
 use std::ffi::OsStr;
 
@@ -16,10 +21,21 @@ pub enum Shell {
     Posix,
     /// fish: `set -gx K 'v'`.
     Fish,
+    /// PowerShell: `$env:K = 'v'`.
+    #[value(name = "powershell", alias = "pwsh")]
+    Pwsh,
+    /// Nushell: a record for `load-env`.
+    #[value(alias = "nu")]
+    Nushell,
+    /// elvish: `set-env K "v"`.
+    Elvish,
+    /// xonsh: `$K = 'v'`.
+    Xonsh,
+    /// A `.env` file: `K=v`.
+    Dotenv,
+    /// An object, for programs.
+    Json,
 }
-
-/// What every shell served takes for a command that fails.
-pub const FAILS: &[u8] = b"false\n";
 
 impl Shell {
     /// The shell of a program's name, as the parent process has it. A shell that would stumble over what we
@@ -27,36 +43,55 @@ impl Shell {
     pub fn of_program(program: Option<&[u8]>) -> Result<Self, Failure> {
         match program {
             Some(b"fish") => Ok(Self::Fish),
-            Some(b"csh" | b"tcsh" | b"pwsh" | b"nu" | b"elvish" | b"xonsh") => {
+            Some(b"pwsh") => Ok(Self::Pwsh),
+            Some(b"nu") => Ok(Self::Nushell),
+            Some(b"elvish") => Ok(Self::Elvish),
+            Some(b"xonsh") => Ok(Self::Xonsh),
+            Some(b"csh" | b"tcsh") => {
                 let program = String::from_utf8_lossy(program.unwrap_or_default()).into_owned();
                 Err(Failure::new(Exit::Usage, format!("{program} is not among the shells served"))
-                    .hint("--shell posix or --shell fish"))
+                    .hint("mfa-agent exec PROFILE -- COMMAND works in every shell"))
             }
             _ => Ok(Self::Posix),
         }
     }
 
-    /// Adds the statement that sets and exports the variable. The value has no NUL, as no variable can.
+    /// What fails where it is evaluated; nothing where programs parse it.
+    pub fn fails(self) -> &'static [u8] {
+        match self {
+            Self::Posix | Self::Fish | Self::Nushell | Self::Elvish => b"false\n",
+            Self::Pwsh => powershell::FAILS,
+            Self::Xonsh => xonsh::FAILS,
+            Self::Dotenv | Self::Json => b"",
+        }
+    }
+
+    /// Whether a variable can have this value there. It has no NUL, as none can.
+    pub fn holds(self, value: &[u8]) -> bool {
+        match self {
+            Self::Posix | Self::Fish | Self::Elvish | Self::Xonsh => true,
+            Self::Pwsh | Self::Nushell | Self::Json => std::str::from_utf8(value).is_ok(),
+            Self::Dotenv => dotenv::holds(value),
+        }
+    }
+
+    /// Adds what comes before all statements.
+    pub fn begin(self, script: &mut WipedBytes) {
+        if matches!(self, Self::Nushell | Self::Json) {
+            json::begin(script);
+        }
+    }
+
+    /// Adds the statement that sets and exports the variable to a value that this shell [holds](Self::holds).
     pub fn export(self, script: &mut WipedBytes, name: &str, value: &[u8]) {
         match self {
             Self::Posix => posix::export(script, name, value),
             Self::Fish => fish::export(script, name, value),
-        }
-    }
-
-    /// Adds the statement that sets a variable of the shell's own.
-    pub fn set(self, script: &mut WipedBytes, name: &str, value: &[u8]) {
-        match self {
-            Self::Posix => posix::set(script, name, value),
-            Self::Fish => fish::set(script, name, value),
-        }
-    }
-
-    /// Adds the text as one word.
-    pub fn quote(self, script: &mut WipedBytes, text: &[u8]) {
-        match self {
-            Self::Posix => posix::quote(script, text),
-            Self::Fish => fish::quote(script, text),
+            Self::Pwsh => powershell::export(script, name, value),
+            Self::Nushell | Self::Json => json::export(script, name, value),
+            Self::Elvish => elvish::export(script, name, value),
+            Self::Xonsh => xonsh::export(script, name, value),
+            Self::Dotenv => dotenv::export(script, name, value),
         }
     }
 
@@ -65,15 +100,49 @@ impl Shell {
         match self {
             Self::Posix => posix::unset(script, name),
             Self::Fish => fish::unset(script, name),
+            Self::Pwsh => powershell::unset(script, name),
+            Self::Nushell | Self::Json => json::unset(script, name),
+            Self::Elvish => elvish::unset(script, name),
+            Self::Xonsh => xonsh::unset(script, name),
+            Self::Dotenv => {}
         }
     }
 
-    /// The line that runs `env` in this shell.
-    pub fn evaluation(self, arguments: &str) -> String {
-        match self {
-            Self::Posix => format!("eval \"$(mfa-agent env{arguments})\""),
-            Self::Fish => format!("mfa-agent env{arguments} | source"),
+    /// Adds what comes after all statements.
+    pub fn end(self, script: &mut WipedBytes) {
+        if matches!(self, Self::Nushell | Self::Json) {
+            json::end(script);
         }
+    }
+
+    /// Adds the statement that sets a variable of the shell's own, in the shells that have a hook.
+    pub fn set(self, script: &mut WipedBytes, name: &str, value: &[u8]) {
+        match self {
+            Self::Fish => fish::set(script, name, value),
+            _ => posix::set(script, name, value),
+        }
+    }
+
+    /// Adds the text as one word, in the shells that have a hook.
+    pub fn quote(self, script: &mut WipedBytes, text: &[u8]) {
+        match self {
+            Self::Fish => fish::quote(script, text),
+            _ => posix::quote(script, text),
+        }
+    }
+
+    /// The line that runs `env` in this shell; none where nothing is evaluated.
+    pub fn evaluation(self, arguments: &str) -> Option<String> {
+        let env = format!("mfa-agent env{arguments}");
+        Some(match self {
+            Self::Posix => format!("eval \"$({env})\""),
+            Self::Fish => format!("{env} | source"),
+            Self::Pwsh => format!("{env} | Out-String | Invoke-Expression"),
+            Self::Nushell => format!("{env} | from json | load-env"),
+            Self::Elvish => format!("eval ({env} | slurp)"),
+            Self::Xonsh => format!("execx($({env}))"),
+            Self::Dotenv | Self::Json => return None,
+        })
     }
 }
 
@@ -98,6 +167,11 @@ pub fn is_name(name: &str) -> bool {
 /// The bytes of a text of the system's.
 pub fn bytes(text: &OsStr) -> &[u8] {
     text.as_encoded_bytes()
+}
+
+/// The text of a value that is UTF-8; empty where it is not.
+fn utf8(value: &[u8]) -> &str {
+    std::str::from_utf8(value).unwrap_or_default()
 }
 
 /// Puts `text` between single quotes, each byte that `escape` names replaced by what it says.

@@ -43,6 +43,10 @@ pub fn run(args: &Env, option: Option<&str>, environment: &Environment) -> Resul
         None => Shell::of_program(platform::parent_program().as_deref())?,
     };
     let script = if args.unset {
+        if shell == Shell::Dotenv {
+            return Err(Failure::new(Exit::Usage, "a .env file sets variables, and removes none")
+                .hint("--unset for the shell that has them"));
+        }
         unset(shell, environment)
     } else {
         let profile = environment.profile(args.name.as_deref().or(option))?;
@@ -58,7 +62,9 @@ pub fn run(args: &Env, option: Option<&str>, environment: &Environment) -> Resul
         if args.unset {
             arguments.push_str(" --unset");
         }
-        output::words(&format!("hint: this sets nothing yet; run {}", shell.evaluation(&arguments)));
+        if let Some(line) = shell.evaluation(&arguments) {
+            output::words(&format!("hint: this sets nothing yet; run {line}"));
+        }
     }
     Ok(())
 }
@@ -119,11 +125,22 @@ pub fn script(
     environment: &Environment,
 ) -> Result<WipedBytes, Failure> {
     let mut script = WipedBytes::with_capacity(4096);
+    let mut odd = None;
+    shell.begin(&mut script);
     changes(credentials, agent, environment, |name, value| match value {
-        Some(value) => shell.export(&mut script, name, value),
+        Some(value) if shell.holds(value) => shell.export(&mut script, name, value),
+        Some(_) => odd = Some(name.to_owned()),
         None => shell.unset(&mut script, name),
     })?;
-    Ok(script)
+    shell.end(&mut script);
+    match odd {
+        None => Ok(script),
+        Some(name) => Err(Failure::new(
+            Exit::Failed,
+            format!("the value of {name} cannot be written in a way that is read as it is"),
+        )
+        .hint("mfa-agent exec PROFILE -- COMMAND sets every value")),
+    }
 }
 
 /// Tells `change` what becomes of each variable, in a fixed order: its value, or none where it goes. All of it, or
@@ -227,6 +244,7 @@ pub fn check(credentials: &Credentials) -> Result<(), Failure> {
 /// Removes all that `env` sets. Works without an agent.
 pub fn unset(shell: Shell, environment: &Environment) -> WipedBytes {
     let mut script = WipedBytes::with_capacity(1024);
+    shell.begin(&mut script);
     for name in CREDENTIALS.into_iter().chain(OURS) {
         shell.unset(&mut script, name);
     }
@@ -244,6 +262,7 @@ pub fn unset(shell: Shell, environment: &Environment) -> WipedBytes {
             shell.unset(&mut script, name);
         }
     }
+    shell.end(&mut script);
     script
 }
 

@@ -140,8 +140,8 @@ fn an_unquoted_eval_works_too() {
 
 #[test]
 fn what_stands_for_failure_fails_in_every_shell() {
-    for (_, command, _) in SHELLS {
-        let fails = std::str::from_utf8(FAILS).unwrap();
+    for (shell, command, _) in SHELLS {
+        let fails = std::str::from_utf8(shell.fails()).unwrap();
         let status = Command::new(command[0]).args(&command[1..]).arg(fails).status();
         let status = status.unwrap_or_else(|error| panic!("this test needs {}: {error}", command[0]));
         assert_eq!(status.code(), Some(1), "{}", command[0]);
@@ -151,11 +151,85 @@ fn what_stands_for_failure_fails_in_every_shell() {
 #[test]
 fn the_shell_is_known_by_its_program() {
     assert_eq!(Shell::of_program(Some(b"fish")), Ok(Shell::Fish));
+    for (program, shell) in [
+        (&b"pwsh"[..], Shell::Pwsh),
+        (b"nu", Shell::Nushell),
+        (b"elvish", Shell::Elvish),
+        (b"xonsh", Shell::Xonsh),
+    ] {
+        assert_eq!(Shell::of_program(Some(program)), Ok(shell));
+    }
     for program in [Some(b"bash".as_slice()), Some(b"make"), None] {
         assert_eq!(Shell::of_program(program), Ok(Shell::Posix));
     }
     let failure = Shell::of_program(Some(b"tcsh")).unwrap_err();
     assert_eq!((failure.exit, failure.what.as_str()), (Exit::Usage, "tcsh is not among the shells served"));
+}
+
+/// What an expression of `PowerShell`'s own language comes to: a sum of verbatim texts and characters by number, read
+/// by the published grammar (verbatim-string-literal of the language specification, and its five quotes).
+fn read_by_powershell(expression: &str) -> String {
+    const QUOTES: [char; 5] = ['\'', '\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}'];
+    let mut units = Vec::new();
+    let mut rest = expression;
+    loop {
+        if let Some(number) = rest.strip_prefix("[char]") {
+            let end = number.find('+').unwrap_or(number.len());
+            units.push(number[..end].parse::<u16>().unwrap());
+            rest = &number[end..];
+        } else {
+            rest = rest.strip_prefix(QUOTES).unwrap_or_else(|| panic!("no text: {rest}"));
+            loop {
+                let c = rest.chars().next().unwrap_or_else(|| panic!("no end: {expression}"));
+                rest = &rest[c.len_utf8()..];
+                if QUOTES.contains(&c) {
+                    match rest.strip_prefix(QUOTES) {
+                        Some(after) => rest = after,
+                        None => break,
+                    }
+                }
+                units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
+            }
+        }
+        match rest.strip_prefix('+') {
+            Some(after) => rest = after,
+            None => break,
+        }
+    }
+    assert_eq!(rest, "", "{expression}");
+    String::from_utf16(&units).unwrap()
+}
+
+#[test]
+fn every_character_survives_in_powershell_by_its_published_grammar() {
+    let mut values: Vec<String> = (1..=0x2_0000).filter_map(char::from_u32).map(|c| c.to_string()).collect();
+    values.push((1..=0x2_ffff).filter_map(char::from_u32).collect());
+    values.extend(
+        ["", "'", "it''s", "‘’‚‛“”", "a\r\nb\n", "$(id) `n ${x} $env:X", "+[char]65", "🔑"]
+            .map(str::to_owned),
+    );
+    for value in values {
+        let mut script = WipedBytes::with_capacity(16);
+        Shell::Pwsh.export(&mut script, "K", value.as_bytes());
+        let script = std::str::from_utf8(script.bytes()).unwrap();
+        // What the console's code page cannot change.
+        assert!(script.is_ascii() && !script[..script.len() - 1].contains(['\n', '\r']), "{script}");
+        let expression = script.strip_prefix("$env:K = ").unwrap().strip_suffix('\n').unwrap();
+        assert_eq!(read_by_powershell(expression), value);
+    }
+    let mut script = WipedBytes::with_capacity(16);
+    Shell::Pwsh.unset(&mut script, "K");
+    assert_eq!(script.bytes(), b"$env:K = $null\n");
+}
+
+#[test]
+fn a_value_that_no_way_of_writing_carries_is_known() {
+    for shell in [Shell::Pwsh, Shell::Nushell, Shell::Json, Shell::Dotenv] {
+        assert!(!shell.holds(b"\xff") && shell.holds("é 🔑".as_bytes()), "{shell:?}");
+    }
+    for odd in ["it's", "a\\", "$x", "a\nb", "\r", "\u{1b}"] {
+        assert!(!Shell::Dotenv.holds(odd.as_bytes()), "{odd}");
+    }
 }
 
 #[test]

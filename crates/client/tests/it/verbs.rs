@@ -125,7 +125,7 @@ fn help_and_version_go_to_stdout() {
     assert_eq!((status, stdout.as_str()), (0, "mfa-agent 0.1.0\n"));
     let (status, stdout, _) = ended(&stub.client("env --help").output().unwrap());
     assert_eq!(status, 0);
-    assert!(stdout.contains("Examples:\n  eval \"$(mfa-agent env dev)\"\n"), "{stdout}");
+    assert!(stdout.contains("Examples:\n  eval \"$(mfa-agent env dev)\" "), "{stdout}");
     let (status, stdout, stderr) = ended(&stub.client("bogus").output().unwrap());
     assert_eq!((status, stdout.as_str()), (2, ""));
     assert!(stderr.contains("unrecognized subcommand"), "{stderr}");
