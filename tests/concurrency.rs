@@ -1,11 +1,8 @@
 //! One question at a time, however many need the answer.
 
 use std::collections::BTreeSet;
-use std::thread;
 
-use protocol::{Reply, Request};
-
-use crate::support::{Run, Sandbox, Terminal, key_of};
+use crate::support::{Run, Sandbox, Terminal, key_of, wait_until};
 
 const CLIENTS: usize = 20;
 
@@ -13,17 +10,6 @@ const CLIENTS: usize = 20;
 fn asked(terminals: &[Terminal]) -> Vec<usize> {
     let asked = |terminal: &Terminal| terminal.shows("MFA code for dev");
     (0..terminals.len()).filter(|index| asked(&terminals[*index])).collect()
-}
-
-/// Waits until so many clients stand in line at the agent: none is still starting.
-fn wait_for_line(sandbox: &Sandbox, clients: usize) {
-    loop {
-        match sandbox.ask(Request::Status) {
-            Reply::Status(status) if status.waiting == clients => return,
-            Reply::Status(_) => thread::yield_now(),
-            other => panic!("{other:?}"),
-        }
-    }
 }
 
 fn answers(terminals: Vec<Terminal>) -> BTreeSet<String> {
@@ -39,7 +25,7 @@ fn twenty_clients_on_a_cold_agent_are_one_prompt_and_one_call() {
     let sandbox = Sandbox::new();
     let terminals: Vec<_> = (0..CLIENTS).map(|_| sandbox.terminal(&["env", "dev"])).collect();
     wait_for_any(&terminals);
-    wait_for_line(&sandbox, CLIENTS);
+    sandbox.wait_for_line(CLIENTS);
     let asked = asked(&terminals);
     assert_eq!(asked.len(), 1, "{asked:?} were asked");
     terminals[asked[0]].type_in(&sandbox.code());
@@ -52,7 +38,7 @@ fn when_the_asked_one_is_killed_the_next_is_asked() {
     let sandbox = Sandbox::new();
     let mut terminals: Vec<_> = (0..CLIENTS).map(|_| sandbox.terminal(&["env", "dev"])).collect();
     wait_for_any(&terminals);
-    wait_for_line(&sandbox, CLIENTS);
+    sandbox.wait_for_line(CLIENTS);
     let first = asked(&terminals)[0];
     terminals.remove(first).kill();
     wait_for_any(&terminals);
@@ -69,7 +55,7 @@ fn who_cancels_passes_the_question_on() {
     let mut terminals = vec![sandbox.terminal(&["env", "dev"])];
     terminals[0].wait_for("MFA code for dev");
     terminals.push(sandbox.terminal(&["env", "dev"]));
-    wait_for_line(&sandbox, 2);
+    sandbox.wait_for_line(2);
     terminals[0].type_in("\x03");
     let cancelled = terminals.remove(0).finish();
     assert_eq!((cancelled.status, cancelled.stdout.as_str()), (130, "false\n"));
@@ -96,7 +82,7 @@ fn who_has_no_terminal_waits_for_who_is_asked() {
     let terminal = sandbox.terminal(&["env", "dev"]);
     terminal.wait_for("MFA code for dev");
     let silent = sandbox.client(["env", "dev"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
-    wait_for_line(&sandbox, 2);
+    sandbox.wait_for_line(2);
     terminal.type_in(&sandbox.code());
     let silent: Run = silent.wait_with_output().unwrap().into();
     assert_eq!(silent.status, 0, "{silent:?}");
@@ -130,9 +116,5 @@ fn different_sessions_do_not_wait_for_each_other() {
 
 /// Waits until one of the terminals shows a prompt.
 fn wait_for_any(terminals: &[Terminal]) {
-    let start = std::time::Instant::now();
-    while asked(terminals).is_empty() {
-        assert!(start.elapsed().as_secs() < 30, "nobody was asked");
-        thread::yield_now();
-    }
+    wait_until("one is asked", || !asked(terminals).is_empty());
 }

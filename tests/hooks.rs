@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::support::{SHELLS, Sandbox, Session, Shell};
+use crate::support::{SHELLS, Sandbox, Session, Shell, processes, wait_until};
 
 /// Types `use dev` and the code.
 #[track_caller]
@@ -208,9 +208,7 @@ fn what_is_typed_ahead_is_not_taken_for_a_code() {
         use_dev(&sandbox, &session);
         let gate = sandbox.home().join("gate");
         let start = session.type_line(&format!("mkfifo {0} && cat {0}", gate.display()));
-        while !gate.exists() {
-            std::thread::yield_now();
-        }
+        wait_until("the command runs", || gate.exists());
         expire(&sandbox, &clock);
         // Typed while the command runs: it belongs to the shell.
         session.terminal.type_in("echo typed-a\"\"head\r");
@@ -249,22 +247,10 @@ fn a_quiet_prompt_makes_no_process() {
         session.run("mfa-agent use dev");
         session.run("true");
         // A builtin alone, so that all that could fork is the hook.
-        let processes = || {
-            let text = std::fs::read_to_string(&trace).unwrap();
-            // fish starts things of its own beside the shell.
-            let shell = text.split(' ').next().unwrap_or_default();
-            let makes = |line: &&str| {
-                line.starts_with(shell)
-                    && !line.contains("CLONE_THREAD")
-                    && !line.contains("resumed>")
-                    && ["clone", "fork(", "execve("].iter().any(|call| line.contains(call))
-            };
-            text.lines().filter(makes).map(str::to_owned).collect::<Vec<_>>()
-        };
-        let before = processes();
+        let before = processes(&trace);
         for _ in 0..100 {
             session.run("true");
         }
-        assert_eq!(processes(), before, "{shell:?}");
+        assert_eq!(processes(&trace), before, "{shell:?}");
     }
 }

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use protocol::{Reply, Request};
 
-use crate::support::{ACCOUNT, Run, Sandbox, Terminal, key_of, tool};
+use crate::support::{ACCOUNT, Run, Sandbox, Terminal, key_of, tool, wait_until};
 
 #[test]
 fn it_starts_on_first_need_and_stops_when_told() {
@@ -140,11 +140,7 @@ fn a_socket_that_was_removed_is_made_again_and_no_session_is_lost() {
     let pid = sandbox.agent_pid();
     for _ in 0..3 {
         fs::remove_file(sandbox.socket()).unwrap();
-        let start = std::time::Instant::now();
-        while !sandbox.socket().exists() {
-            assert!(start.elapsed().as_secs() < 20, "it is not made again");
-            std::thread::yield_now();
-        }
+        wait_until("it is made again", || sandbox.socket().exists());
     }
     assert_eq!(sandbox.agent_pid(), pid);
     assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
@@ -182,9 +178,7 @@ fn restart_does_not_forget_sessions_behind_ones_back() {
 fn in_the_foreground_it_is_a_child_like_any_other() {
     let sandbox = Sandbox::new();
     let mut agent = sandbox.client(["agent", "run"]).spawn().unwrap();
-    while !sandbox.socket().exists() {
-        std::thread::yield_now();
-    }
+    wait_until("the agent listens", || sandbox.socket().exists());
     assert_eq!(sandbox.agent_pid(), i32::try_from(agent.id()).unwrap());
     assert_eq!(sandbox.run(&["agent", "stop"]).status, 0);
     assert!(agent.wait().unwrap().success());
@@ -217,9 +211,7 @@ fn at_rest_with_three_sessions_it_makes_no_system_call() {
     let trace = sandbox.home().join("trace");
     let arguments = ["-f", "-ttt", "-o", trace.to_str().unwrap(), env!("CARGO_BIN_EXE_mfa-agentd")];
     let mut traced = sandbox.command(tool("strace"), arguments).spawn().unwrap();
-    while !sandbox.socket().exists() {
-        std::thread::yield_now();
-    }
+    wait_until("the agent listens", || sandbox.socket().exists());
     sandbox.log_in("dev");
     assert_eq!(sandbox.run(&["env", "dev"]).status, 0);
     for (name, serial) in &users {
@@ -269,12 +261,8 @@ fn what_it_runs_with_is_shown_and_nothing_else_leaks_in() {
 }
 
 pub fn wait_for_end(pid: i32) {
-    let start = std::time::Instant::now();
     // A zombie has ended too: its parent may be this very test.
-    while fs::exists(format!("/proc/{pid}")).unwrap() && stat_field(pid, 3) != "Z" {
-        assert!(start.elapsed().as_secs() < 20, "it does not end");
-        std::thread::yield_now();
-    }
+    wait_until("it ends", || !fs::exists(format!("/proc/{pid}")).unwrap() || stat_field(pid, 3) == "Z");
 }
 
 fn signal(pid: i32, signal: rustix::process::Signal) {

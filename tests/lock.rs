@@ -77,9 +77,7 @@ fn a_person_unlocks_at_the_prompt_and_all_who_wait_go_on() {
     let first = sandbox.terminal(&["unlock"]);
     first.wait_for("MFA code for dev");
     let second = sandbox.client(["unlock"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    while !matches!(sandbox.ask(Request::Status), Reply::Status(status) if status.waiting == 2) {
-        std::thread::yield_now();
-    }
+    sandbox.wait_for_line(2);
     first.type_in(&sandbox.code());
     let first = first.finish();
     assert_eq!(first.status, 0, "{first:?}");

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use aws_simulator::Role;
-use protocol::{Reply, Request};
 
 use crate::support::{ACCOUNT, Run, Sandbox, memory_holds, tool};
 
@@ -61,13 +60,7 @@ fn fifty_clients_are_one_run_and_one_call() {
             client.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
         })
         .collect();
-    loop {
-        match sandbox.ask(Request::Status) {
-            Reply::Status(status) if status.waiting == clients.len() => break,
-            Reply::Status(_) => std::thread::yield_now(),
-            other => panic!("{other:?}"),
-        }
-    }
+    sandbox.wait_for_line(clients.len());
     fs::write(codes, sandbox.code()).unwrap();
     let mut answers: Vec<_> =
         clients.into_iter().map(|client| Run::from(client.wait_with_output().unwrap())).collect();

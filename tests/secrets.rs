@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::{Run, Sandbox, exported, tool};
+use crate::support::{Run, Sandbox, exported, tool, wait_until};
 
 /// What must not be found anywhere: the long-term secret, the session's, its token, the code.
 fn needles(sandbox: &Sandbox, code: &str) -> Vec<(&'static str, String)> {
@@ -40,9 +40,7 @@ fn no_secret_is_written_to_disk() {
     ];
     let mut command = sandbox.command(tool("strace"), arguments);
     let mut agent = command.arg(env!("CARGO_BIN_EXE_mfa-agentd")).stderr(Stdio::piped()).spawn().unwrap();
-    while !sandbox.socket().exists() {
-        std::thread::yield_now();
-    }
+    wait_until("the agent listens", || sandbox.socket().exists());
     let code = sandbox.code();
     assert_eq!(sandbox.run(&["login", "dev", "--code", &code]).status, 0);
     let needles = needles(&sandbox, &code);
@@ -150,10 +148,10 @@ fn the_agent_is_closed_to_debuggers_and_dumps() {
             .spawn()
             .unwrap();
         let socket = folder.join("mfa-agent/sock");
-        while !socket.exists() {
+        wait_until("the agent listens", || {
             assert!(agent.try_wait().unwrap().is_none(), "it did not start");
-            std::thread::yield_now();
-        }
+            socket.exists()
+        });
         let memory = format!("/proc/{}/mem", agent.id());
         let control = format!("/proc/{}/status", agent.id());
         assert!(as_nobody("cat", &[&control]).stdout(Stdio::null()).status().unwrap().success());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{asked, using_dev};
-use crate::support::{Run, SHELLS, Sandbox, Session, Shell, tool};
+use crate::support::{Run, SHELLS, Sandbox, Session, Shell, tool, wait_until};
 
 /// A sandbox whose clock can be moved.
 fn clocked() -> (Sandbox, PathBuf) {
@@ -86,9 +86,7 @@ fn case_48_what_is_typed_ahead_is_the_shells_with_or_without_its_end() {
             let session = using_dev(&sandbox, shell, "", "");
             let gate = sandbox.home().join("gate");
             let start = session.type_line(&format!("mkfifo {0} && cat {0}", gate.display()));
-            while !gate.exists() {
-                std::thread::yield_now();
-            }
+            wait_until("the command runs", || gate.exists());
             expire(&sandbox, &clock);
             session.terminal.type_in(&format!("echo typed-a\"\"head{end}"));
             std::fs::write(&gate, "").unwrap();
@@ -203,9 +201,7 @@ fn case_53_a_question_ends_with_its_terminal_or_by_a_signal() {
         let pid = asker(&sandbox).unwrap();
         session.terminal.kill();
         drop(session);
-        while asker(&sandbox) == Some(pid) {
-            std::thread::yield_now();
-        }
+        wait_until("it goes with its terminal", || asker(&sandbox) != Some(pid));
     }
 }
 

@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::freshness::processes;
 use super::{lose_lease, using_dev};
-use crate::support::{SHELLS, Sandbox, Session, Shell};
+use crate::support::{SHELLS, Sandbox, Session, Shell, processes};
 
 /// The hook at this many prompts, without a person who types.
 fn prompts(shell: Shell, count: usize) -> String {

@@ -3,21 +3,7 @@
 use std::path::Path;
 
 use super::{asked, bash_as, enter, follows, lose_lease, renew_elsewhere, using_dev};
-use crate::support::{SHELLS, Sandbox, Session, Shell, tool};
-
-/// The processes and programs that the traced shell itself made so far.
-pub fn processes(trace: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(trace).unwrap();
-    // fish starts things of its own beside the shell.
-    let shell = text.split(' ').next().unwrap_or_default();
-    let makes = |line: &&str| {
-        line.starts_with(shell)
-            && !line.contains("CLONE_THREAD")
-            && !line.contains("resumed>")
-            && ["clone", "fork(", "execve("].iter().any(|call| line.contains(call))
-    };
-    text.lines().filter(makes).map(str::to_owned).collect()
-}
+use crate::support::{SHELLS, Sandbox, Session, Shell, processes, tool};
 
 #[test]
 fn case_34_a_renewal_elsewhere_costs_one_process() {

@@ -7,5 +7,15 @@ mod terminal;
 
 pub use memory::memory_holds;
 pub use sandbox::{ACCOUNT, Run, Sandbox, exported, key_of, tool};
-pub use session::{SHELLS, Session, Shell};
+pub use session::{SHELLS, Session, Shell, processes};
 pub use terminal::Terminal;
+
+/// Waits for what no descriptor tells of. A test that waits for half a minute has failed.
+#[track_caller]
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !holds() {
+        assert!(start.elapsed().as_secs() < 30, "it does not come true: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}

@@ -15,7 +15,7 @@ use protocol::{Envelope, PROTOCOL, Reply, Request, frame};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::Terminal;
+use super::{Terminal, wait_until};
 
 /// The account of [`Sandbox::alice`].
 pub const ACCOUNT: &str = "111122223333";
@@ -157,6 +157,15 @@ impl Sandbox {
         frame::decode(&self.send(&line)).unwrap()
     }
 
+    /// Waits until so many clients stand in line at the agent: none is still starting.
+    #[track_caller]
+    pub fn wait_for_line(&self, clients: usize) {
+        wait_until("they stand in line", || match self.ask(Request::Status) {
+            Reply::Status(status) => status.waiting == clients,
+            other => panic!("{other:?}"),
+        });
+    }
+
     /// Sends bytes to the agent and returns its answer.
     pub fn send(&self, bytes: &[u8]) -> Vec<u8> {
         use std::io::{BufRead, BufReader, Write};
@@ -204,9 +213,7 @@ impl Sandbox {
     pub fn kill_agent(&self) {
         self.signal_agent(Signal::KILL);
         // Its socket refuses from the moment of its end.
-        while UnixStream::connect(self.socket()).is_ok() {
-            std::thread::yield_now();
-        }
+        wait_until("it is gone", || UnixStream::connect(self.socket()).is_err());
     }
 
     /// The agent's process.

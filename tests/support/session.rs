@@ -189,3 +189,17 @@ impl Session {
         self.environment().remove("AWS_ACCESS_KEY_ID")
     }
 }
+
+/// The processes and programs that the traced shell itself made so far.
+pub fn processes(trace: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read_to_string(trace).unwrap();
+    // fish starts things of its own beside the shell.
+    let shell = text.split(' ').next().unwrap_or_default();
+    let makes = |line: &&str| {
+        line.starts_with(shell)
+            && !line.contains("CLONE_THREAD")
+            && !line.contains("resumed>")
+            && ["clone", "fork(", "execve("].iter().any(|call| line.contains(call))
+    };
+    text.lines().filter(makes).map(str::to_owned).collect()
+}
