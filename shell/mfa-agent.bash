@@ -30,26 +30,36 @@ else
   }
 fi
 
-# The whole of what runs before a prompt and before a command.
-__mfa_agent_check() {
-  if [[ -n ${MFA_AGENT_LEASE-} ]]; then
+# All that runs before a prompt and before a command where there is nothing to do.
+if [[ ${BASH_VERSINFO[0]} -ge 5 && -n ${EPOCHSECONDS-} ]]; then
+  __mfa_agent_prompt() {
+    # As strings: both have ten digits until the year 2286, and to compare numbers takes longer.
+    # shellcheck disable=SC2071
+    [[ ${EPOCHSECONDS-x} < $__mfa_agent_next && -e ${MFA_AGENT_LEASE-} ]] || __mfa_agent_check "${1-}"
+  }
+else
+  __mfa_agent_prompt() {
+    [[ -n ${MFA_AGENT_LEASE-}${MFA_AGENT_PROMPT-} ]] || \builtin return 0
     __mfa_agent_clock
-    [[ -e $MFA_AGENT_LEASE && $__mfa_agent_now -lt $__mfa_agent_next ]] || __mfa_agent_look "${1-}"
-  elif [[ -n ${MFA_AGENT_PROMPT-} ]]; then
-    MFA_AGENT_PROMPT=
-  fi
-  \builtin return 0
-}
-
-__mfa_agent_prompt() {
-  __mfa_agent_check
-}
+    [[ $__mfa_agent_now -lt $__mfa_agent_next && -e ${MFA_AGENT_LEASE-} ]] || __mfa_agent_check "${1-}"
+  }
+fi
 
 # For a PROMPT_COMMAND that is a string: the commands after it see the status before it.
 __mfa_agent_prompt_string() {
   __mfa_agent_before_us=$?
-  __mfa_agent_check
+  __mfa_agent_prompt
   \builtin return "$__mfa_agent_before_us"
+}
+
+# There is no profile, or something to look at.
+__mfa_agent_check() {
+  if [[ -n ${MFA_AGENT_LEASE-} ]]; then
+    __mfa_agent_look "${1-}"
+  elif [[ -n ${MFA_AGENT_PROMPT-} ]]; then
+    MFA_AGENT_PROMPT=
+  fi
+  \builtin return 0
 }
 
 # Something may have changed, or only the minute.
@@ -172,7 +182,7 @@ __mfa_agent_complete() {
 
 # Registration. Whatever is there stays, and we come first: who draws the prompt shall see the new values.
 __mfa_agent_before() {
-  __mfa_agent_check command
+  __mfa_agent_prompt command
 }
 # Its attributes and its name, without its value.
 __mfa_agent_code=$(\builtin declare -p PROMPT_COMMAND 2>/dev/null) || :

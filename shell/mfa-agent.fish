@@ -2,32 +2,37 @@
 #
 # At a prompt that has nothing to do it costs a look at two files. fish has no cheap clock: the agent takes the
 # lease away when the time is up, and in case that it died, the lease bears the time of its end, and the terminal
-# that of the last echo. For the minutes that are shown the clock is asked now and then.
+# that of the last echo. For the minutes that are shown the clock is asked at every sixteenth command.
 
 if status is-interactive
 
     set -g __mfa_agent_bin @MFA_AGENT@
     set -g __mfa_agent_ask
     set -g __mfa_agent_ticks
+    # By its own name it is looked at in half the time that /dev/stdin takes.
+    set -g __mfa_agent_terminal (builtin realpath /dev/stdin 2>/dev/null)
 
+    # Nothing is older than what is not there, so one test tells whether the lease is gone and whether its time is up.
     function __mfa_agent_prompt --on-event fish_prompt
-        set -q MFA_AGENT_LEASE; or return
-        set -ga __mfa_agent_ticks x
-        builtin test -e "$MFA_AGENT_LEASE" -a \( -z "$MFA_AGENT_EXP" -o ! /dev/stdin -nt "$MFA_AGENT_LEASE" \); and not set -q __mfa_agent_ticks[16]; or __mfa_agent_look prompt
+        builtin test "$__mfa_agent_terminal" -ot "$MFA_AGENT_LEASE"; or __mfa_agent_look prompt
     end
 
+    # Each command takes a tick away; after the last one the clock is asked.
     function __mfa_agent_before --on-event fish_preexec
-        set -q MFA_AGENT_LEASE; or return
-        builtin test -e "$MFA_AGENT_LEASE" -a \( -z "$MFA_AGENT_EXP" -o ! /dev/stdin -nt "$MFA_AGENT_LEASE" \); and not set -q __mfa_agent_ticks[16]; or __mfa_agent_look command
+        builtin test "$__mfa_agent_terminal" -ot "$MFA_AGENT_LEASE"; and set -e __mfa_agent_ticks[1]; or __mfa_agent_look command
     end
 
     # Something may have changed, or it is time to ask the clock.
     function __mfa_agent_look
+        if not set -q MFA_AGENT_LEASE
+            set -e MFA_AGENT_PROMPT
+            return 0
+        end
         # A trace would show the secrets.
         set -l fish_trace
         # A question waits for the next prompt: before a command nobody can be asked.
         builtin test -n "$__mfa_agent_ask"; and builtin test "$argv[1]" = command; and return
-        set -g __mfa_agent_ticks
+        set -g __mfa_agent_ticks x x x x x x x x x x x x x x x x
         if builtin test -e "$MFA_AGENT_LEASE"; and __mfa_agent_reckon
             return
         end
@@ -42,8 +47,10 @@ if status is-interactive
             command $__mfa_agent_bin hook ask --shell fish | builtin source
         end
         # Something was typed already: it is asked at the next prompt.
-        if builtin test -n "$__mfa_agent_ask"
-            set -g __mfa_agent_ticks x x x x x x x x x x x x x x x x
+        if builtin test -n "$__mfa_agent_ask"; and not functions -q __mfa_agent_again
+            function __mfa_agent_again --on-event fish_prompt
+                builtin test -z "$__mfa_agent_ask"; or __mfa_agent_look prompt
+            end
         end
         __mfa_agent_uncovered
         __mfa_agent_reckon
@@ -63,16 +70,19 @@ if status is-interactive
         set -g MFA_AGENT_PROMPT $MFA_AGENT_PROFILE
         # Without an end the lease alone tells.
         builtin string match -qr '^[0-9]{1,11}$' -- "$MFA_AGENT_EXP"; or return 0
-        # The time of day, by two looks at the same file.
-        set -l now (builtin math (builtin path mtime /) + (builtin path mtime -R /))
-        set -l left (builtin math $MFA_AGENT_EXP - $now)
-        builtin test $left -gt 0; or return 1
-        set -q AWS_ACCESS_KEY_ID; or return 0
-        if builtin test $left -ge 3600
-            set -g MFA_AGENT_PROMPT "$MFA_AGENT_PROFILE "(builtin math --scale=0 $left / 3600)h(builtin math --scale=0 $left % 3600 / 60)m
+        # The lease's time is the session's end; where there is none of ours, the age of `/` tells the time of day.
+        set -l left
+        if builtin test -f "$MFA_AGENT_LEASE"
+            set left (builtin path mtime -R -- $MFA_AGENT_LEASE)
+            builtin string match -q -- '-*' "$left"; or return 1
         else
-            set -g MFA_AGENT_PROMPT "$MFA_AGENT_PROFILE "(builtin math --scale=0 $left / 60)m
+            set left (builtin math "$(builtin path mtime /) + $(builtin path mtime -R /) - $MFA_AGENT_EXP")
+            builtin test "$left" -lt 0; or return 1
         end
+        set -q AWS_ACCESS_KEY_ID; or return 0
+        set -l time (builtin math --scale=0 "-($left) / 3600"; builtin math --scale=0 "-($left) % 3600 / 60")
+        builtin test $time[1] -gt 0; and set time[1] $time[1]h; or set -e time[1]
+        set -g MFA_AGENT_PROMPT "$MFA_AGENT_PROFILE "(builtin string join '' -- $time)m
         return 0
     end
 

@@ -13,17 +13,19 @@ if [[ -o interactive ]]; then
 \builtin typeset -g __mfa_agent_ask=
 
 __mfa_agent_prompt() {
-  if [[ -n "${MFA_AGENT_LEASE-}" ]]; then
-    [[ -e "$MFA_AGENT_LEASE" && "${EPOCHSECONDS:-0}" -lt "$__mfa_agent_next" ]] || __mfa_agent_look prompt
-  elif [[ -n "${MFA_AGENT_PROMPT-}" ]]; then
-    \builtin typeset -g MFA_AGENT_PROMPT=
-  fi
-  \builtin return 0
+  [[ -e "${MFA_AGENT_LEASE-}" && "${EPOCHSECONDS:-0}" -lt "$__mfa_agent_next" ]] || __mfa_agent_check prompt
 }
 
 __mfa_agent_before() {
+  [[ -e "${MFA_AGENT_LEASE-}" && "${EPOCHSECONDS:-0}" -lt "$__mfa_agent_next" ]] || __mfa_agent_check command
+}
+
+# There is no profile, or something to look at.
+__mfa_agent_check() {
   if [[ -n "${MFA_AGENT_LEASE-}" ]]; then
-    [[ -e "$MFA_AGENT_LEASE" && "${EPOCHSECONDS:-0}" -lt "$__mfa_agent_next" ]] || __mfa_agent_look command
+    __mfa_agent_look "$1"
+  elif [[ -n "${MFA_AGENT_PROMPT-}" ]]; then
+    \builtin typeset -g MFA_AGENT_PROMPT=
   fi
   \builtin return 0
 }

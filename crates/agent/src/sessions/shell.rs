@@ -8,6 +8,10 @@ use crate::configuration::AutoPrompt;
 use crate::lease::Told;
 use crate::profile;
 
+/// The time of a lease that no clock ends, in seconds since the epoch: the year 2100. fish takes a lease for over
+/// that is older than the terminal.
+const NEVER_OVER: u64 = 4_102_444_800;
+
 impl Sessions {
     /// What has become of a profile.
     pub async fn shell(&self, profile: &str) -> Result<ShellState, Refusal> {
@@ -52,7 +56,8 @@ impl Sessions {
         let ask = expired && wants && !state.put_off.contains(&resolved.root);
         let missing = if role_alone { last } else { resolved.root.clone() };
         let lease = state.leases.as_mut();
-        let lease = lease.and_then(|leases| leases.give(profile, Told::Ended { missing }, 0, "").ok());
+        let lease =
+            lease.and_then(|leases| leases.give(profile, Told::Ended { missing }, NEVER_OVER, "").ok());
         drop(guard);
         if role_alone {
             // The watch renews it; its lease goes when it is there.
@@ -69,7 +74,7 @@ impl Sessions {
             return None;
         }
         let lease = state.leases.as_mut();
-        let lease = lease.and_then(|leases| leases.give(profile, Told::Locked, 0, "").ok());
+        let lease = lease.and_then(|leases| leases.give(profile, Told::Locked, NEVER_OVER, "").ok());
         Some(ShellState::Ended { reason: EndReason::Locked, lease, ask: false })
     }
 
