@@ -4,9 +4,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use protocol::{Reply, Request};
+
+use crate::support::memory::Memory;
 use crate::support::{Run, Sandbox, exported, tool, wait_until};
+use crate::tls::over_tls;
 
 /// What must not be found anywhere: the long-term secret, the session's, its token, the code.
 fn needles(sandbox: &Sandbox, code: &str) -> Vec<(&'static str, String)> {
@@ -195,4 +199,167 @@ fn nobody_else_is_answered() {
     assert_eq!((run.status, run.stdout.trim()), (0, "0"), "{run:?}");
     // The same by our own uid is answered.
     assert!(!sandbox.send(b"{\"protocol\":1,\"request\":\"status\"}\n").is_empty());
+}
+
+/// Where any half of a secret, or all of a code, is in the agent's memory.
+fn in_memory(pid: i32, needles: &[(&'static str, String)]) -> Vec<(&'static str, Vec<String>)> {
+    let memory = Memory::read(pid);
+    let found = |needle: &str| match needle.len() {
+        6 => memory.places(needle.as_bytes()),
+        length => {
+            let (first, second) = needle.as_bytes().split_at(length / 2);
+            [memory.places(first), memory.places(second)].concat()
+        }
+    };
+    let places = needles.iter().map(|(name, needle)| (*name, found(needle)));
+    places.filter(|(_, places)| !places.is_empty()).collect()
+}
+
+/// The same once the agent has come to rest: who has its answer may be ahead of who gave it.
+fn left_in_memory(pid: i32, needles: &[(&'static str, String)]) -> Vec<(&'static str, Vec<String>)> {
+    let start = Instant::now();
+    loop {
+        let found = in_memory(pid, needles);
+        if found.is_empty() || start.elapsed() > Duration::from_secs(5) {
+            return found;
+        }
+    }
+}
+
+/// Only root reads another process's memory; the run in CI does.
+fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    assert!(root || std::env::var_os("CI").is_none(), "CI runs these tests as root");
+    root
+}
+
+/// A code that is not in the agent's memory by chance before it gets there.
+fn code_of_its_own(sandbox: &Sandbox, pid: i32) -> String {
+    let code = sandbox.code();
+    let there = Memory::read(pid).places(code.as_bytes());
+    assert!(there.is_empty(), "{code} is there already: {there:?}");
+    code
+}
+
+#[test]
+fn at_rest_no_secret_is_in_memory_in_the_clear() {
+    if !is_root() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
+    let pid = sandbox.agent_pid();
+    let code = code_of_its_own(&sandbox, pid);
+
+    // What is there must be found: the code on its way, and the key that signs.
+    let hold = sandbox.simulator.hold("GetSessionToken");
+    let client = sandbox.client(["login", "dev", "--code", &code]).stderr(Stdio::null()).spawn();
+    assert!(sandbox.simulator.wait_for_calls("GetSessionToken", 1, Duration::from_secs(20)));
+    let on_the_way =
+        vec![("the code", code.clone()), ("the long-term secret", sandbox.alice.secret_access_key.clone())];
+    let found = in_memory(pid, &on_the_way);
+    assert_eq!(found.len(), 2, "{found:?}");
+    hold.release();
+    assert!(client.unwrap().wait().unwrap().success());
+
+    let needles = needles(&sandbox, &code);
+    for _ in 0..20 {
+        assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+    }
+    let found = left_in_memory(pid, &needles);
+    assert!(found.is_empty(), "while held: {found:?}");
+    assert_eq!(sandbox.run(&["lock"]).status, 0);
+    let found = left_in_memory(pid, &needles);
+    assert!(found.is_empty(), "locked: {found:?}");
+    assert_eq!(sandbox.run(&["lock", "--wipe"]).status, 0);
+    let found = left_in_memory(pid, &needles);
+    assert!(found.is_empty(), "wiped: {found:?}");
+}
+
+#[test]
+fn a_call_over_tls_leaves_nothing_in_memory() {
+    if !is_root() {
+        return;
+    }
+    let (mut sandbox, authority, _server) = over_tls();
+    sandbox.set("AWS_CA_BUNDLE", authority.certificate());
+    assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
+    let pid = sandbox.agent_pid();
+    let code = code_of_its_own(&sandbox, pid);
+    assert_eq!(sandbox.run(&["login", "dev", "--code", &code]).status, 0);
+    let found = left_in_memory(pid, &needles(&sandbox, &code));
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn no_secret_is_in_memory_after_logout_or_expiry() {
+    if !is_root() {
+        return;
+    }
+    let mut sandbox = Sandbox::new();
+    let clock = sandbox.fake_clock();
+    assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
+    let pid = sandbox.agent_pid();
+    for end in ["logout", "expiry"] {
+        let code = code_of_its_own(&sandbox, pid);
+        assert_eq!(sandbox.run(&["login", "dev", "--code", &code]).status, 0);
+        let needles = needles(&sandbox, &code);
+        match end {
+            "logout" => assert_eq!(sandbox.run(&["logout", "--all"]).status, 0),
+            _ => sandbox.advance(&clock, 43_201),
+        }
+        assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 3);
+        let found = left_in_memory(pid, &needles);
+        assert!(found.is_empty(), "{end}: {found:?}");
+    }
+}
+
+#[test]
+fn the_key_is_in_its_locked_page_and_nowhere_else() {
+    if !is_root() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.log_in("dev");
+    let pid = sandbox.agent_pid();
+    sandbox.run(&["env", "dev"]);
+    let memory = Memory::read(pid);
+    let page = memory.key_page();
+    let mut pieces = 0;
+    for piece in page.contents().chunks_exact(8) {
+        // A piece of a key, and no number or pointer.
+        if piece.windows(2).any(|pair| pair == [0, 0]) {
+            continue;
+        }
+        pieces += 1;
+        let places = memory.places(piece);
+        assert_eq!(places.len(), 1, "{places:?}");
+    }
+    assert!(pieces >= 7, "two keys of 32 bytes, and {pieces} pieces of them were looked for");
+    let Reply::Status(status) = sandbox.ask(Request::Status) else { panic!() };
+    assert_eq!(status.memory, Some(protocol::Memory::Locked));
+}
+
+#[test]
+fn without_locked_memory_it_works_and_says_so() {
+    let sandbox = Sandbox::new();
+    let program = env!("CARGO_BIN_EXE_mfa-agentd");
+    let limited = ["prlimit", "--memlock=0:0", program];
+    // Root may lock what it likes, unless that is taken away.
+    let mut agent = if rustix::process::geteuid().is_root() {
+        let unprivileged = ["--bounding-set", "-ipc_lock"].into_iter().chain(limited);
+        sandbox.command(tool("setpriv"), unprivileged).spawn().unwrap()
+    } else {
+        sandbox.command(tool("prlimit"), &limited[1..]).spawn().unwrap()
+    };
+    wait_until("it listens", || sandbox.socket().exists());
+    sandbox.log_in("dev");
+    assert_eq!(sandbox.run(&["env", "dev"]).status, 0);
+    let status = sandbox.run(&["status"]).stdout;
+    assert!(status.contains("may be swapped out"), "{status}");
+    assert!(sandbox.run(&["status", "--json"]).stdout.contains("\"memory\": \"swappable\""));
+    let log = sandbox.run(&["agent", "log"]).stdout;
+    assert_eq!(log.matches("cannot be locked").count(), 1, "{log}");
+    assert_eq!(sandbox.run(&["agent", "stop"]).status, 0);
+    assert!(agent.wait().unwrap().success());
 }

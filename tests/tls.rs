@@ -23,7 +23,7 @@ subjectAltName = DNS:NAME
 ";
 
 /// A certificate authority that no system knows.
-struct Authority {
+pub struct Authority {
     folder: PathBuf,
 }
 
@@ -38,7 +38,7 @@ impl Authority {
     }
 
     /// The certificate to trust.
-    fn certificate(&self) -> PathBuf {
+    pub fn certificate(&self) -> PathBuf {
         self.folder.join("ca.pem")
     }
 
@@ -65,7 +65,7 @@ impl Authority {
 }
 
 /// A server or proxy of `tests/support/tls_proxy.py`.
-struct Helper {
+pub struct Helper {
     process: Child,
     port: String,
     lines: Lines<BufReader<ChildStdout>>,
@@ -102,7 +102,7 @@ impl Drop for Helper {
 }
 
 /// A machine whose AWS is reached over TLS, with a certificate of an authority that it does not know.
-fn over_tls() -> (Sandbox, Authority, Helper) {
+pub fn over_tls() -> (Sandbox, Authority, Helper) {
     let mut sandbox = Sandbox::new();
     let authority = Authority::new(&sandbox, "authority");
     let server = authority.server(&sandbox, "localhost");

@@ -1,6 +1,6 @@
 //! What the tests share.
 
-mod memory;
+pub mod memory;
 mod sandbox;
 mod session;
 mod terminal;

@@ -14,6 +14,7 @@ mod platform;
 mod profile;
 mod questions;
 mod requests;
+mod sealed;
 mod server;
 mod sessions;
 mod skew;

@@ -2,13 +2,21 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(unix)]
+mod locked_page;
 #[cfg(all(unix, not(target_os = "linux")))]
 mod other_unix;
 #[cfg(unix)]
 mod unix;
 
 #[cfg(target_os = "linux")]
+use linux::hide;
+#[cfg(target_os = "linux")]
 pub use linux::{Alarm, FolderWatch, boot_seconds, close_inherited, for_own_uid, harden, program_of};
+#[cfg(unix)]
+pub use locked_page::LockedPage;
+#[cfg(all(unix, not(target_os = "linux")))]
+use other_unix::hide;
 #[cfg(all(unix, not(target_os = "linux")))]
 pub use other_unix::{Alarm, FolderWatch, boot_seconds, close_inherited, for_own_uid, harden, program_of};
 #[cfg(unix)]

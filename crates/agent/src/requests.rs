@@ -226,6 +226,7 @@ fn status(sessions: &Sessions, identity: &Identity) -> Status {
             .collect(),
         clock_skew: sessions.skew(),
         locked: sessions.is_locked(),
+        memory: Some(sessions.memory()),
         waiting: sessions.waiting(),
         sessions: sessions.state().vault.describe(Now::read()),
     }

@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{Ask, Credentials, ProcessFailure, Question, Refusal, Secret, Session};
+use protocol::{Ask, Credentials, Memory, ProcessFailure, Question, Refusal, Secret, Session};
 
 use crate::clock::{Deadline, Now};
 use crate::codes::{self, Codes};
@@ -23,6 +23,7 @@ use crate::journal::Journal;
 use crate::lease::{Leases, Told};
 use crate::profile::{self, ConfigFiles};
 use crate::questions::{Place, Questions, Turn};
+use crate::sealed::Sealer;
 use crate::sts::{Aws, CallError, Issued, Mfa, Signer, rfc3339};
 use crate::turnstile::Turnstile;
 use crate::vault::{Held, Role, SessionKey, Vault};
@@ -88,6 +89,7 @@ pub struct Sessions {
     aws: Aws,
     questions: Questions,
     turnstile: Turnstile,
+    sealer: Sealer,
     state: Mutex<State>,
 }
 
@@ -135,7 +137,7 @@ enum Wanted {
 
 impl Sessions {
     /// A heart with nothing in it.
-    pub fn new(environment: Environment, leases: Option<Leases>) -> Self {
+    pub fn new(environment: Environment, leases: Option<Leases>, sealer: Sealer) -> Self {
         let environment = Arc::new(environment);
         Self {
             own_config_file: environment.own_config_file(),
@@ -143,6 +145,7 @@ impl Sessions {
             environment,
             questions: Questions::default(),
             turnstile: Turnstile::default(),
+            sealer,
             state: Mutex::new(State { leases, ..State::default() }),
         }
     }
@@ -162,6 +165,11 @@ impl Sessions {
         if jumped {
             self.questions.changed();
         }
+    }
+
+    /// Whether what is held is encrypted under a key that is kept out of swap.
+    pub fn memory(&self) -> Memory {
+        if self.sealer.is_locked() { Memory::Locked } else { Memory::Swappable }
     }
 
     /// The environment that the agent runs with.
@@ -292,9 +300,10 @@ impl Sessions {
         let signer = Signer::from(key);
         let serial = resolved.serial.as_str();
         let skew = self.aws.skew().unwrap_or(0);
+        let mark = self.sealer.mark(serial, code);
         self.state()
             .codes
-            .send(serial, code, Now::read(), skew)
+            .send(mark, Now::read(), skew)
             .map_err(|wait_seconds| Refusal::UsedCode { serial: serial.to_owned(), wait_seconds })?;
 
         let mfa = Mfa { serial, code };
@@ -307,7 +316,7 @@ impl Sessions {
         };
         let issued = issued.map_err(|error| {
             if !code_is_spent(&error, role.is_some()) {
-                self.state().codes.unused(serial, code);
+                self.state().codes.unused(mark);
             }
             if matches!(error, CallError::Aws { .. }) {
                 // The device may have been replaced: IAM is asked again.
@@ -511,8 +520,8 @@ impl Sessions {
         let deadline = Deadline::after(now, left);
         let held = Held::new(
             issued.signer.access_key_id,
-            issued.signer.secret_access_key,
-            issued.signer.session_token.unwrap_or_else(|| Secret::new(String::new())),
+            self.sealer.seal(&issued.signer.secret_access_key),
+            self.sealer.seal(&issued.signer.session_token.unwrap_or_else(|| Secret::new(String::new()))),
             deadline,
             rfc3339(issued.expires_at),
             u64::from(duration),
@@ -549,6 +558,8 @@ impl Sessions {
         let Some(held) = state.vault.get(key, profile, now) else {
             return Err(Refusal::NeedsMfa(resolved.question(true)));
         };
+        let open = |sealed| self.sealer.open(sealed).ok_or(Refusal::Internal);
+        let (secret_access_key, session_token) = (open(&held.secret_access_key)?, open(&held.session_token)?);
         state.last_used = Some(profile.clone());
         let told = Told::Ready { number: held.number, root: resolved.root.clone(), level };
         let lease = state.leases.as_mut();
@@ -559,8 +570,8 @@ impl Sessions {
         Ok(Credentials {
             profile: profile.clone(),
             access_key_id: held.access_key_id.clone(),
-            secret_access_key: held.secret_access_key.clone(),
-            session_token: held.session_token.clone(),
+            secret_access_key,
+            session_token,
             expiration: held.expiration.clone(),
             expires_at: held.deadline.wall,
             region: resolved.plan.region.clone(),
@@ -583,8 +594,8 @@ impl Sessions {
         let held = state.vault.get(key, profile, Now::read())?;
         Some(Signer {
             access_key_id: held.access_key_id.clone(),
-            secret_access_key: held.secret_access_key.clone(),
-            session_token: Some(held.session_token.clone()),
+            secret_access_key: self.sealer.open(&held.secret_access_key)?,
+            session_token: Some(self.sealer.open(&held.session_token)?),
         })
     }
 

@@ -11,13 +11,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use interprocess::local_socket::tokio::Listener;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, prelude::*};
 use protocol::address::{self, Address, Surroundings};
-use protocol::{StartReport, frame};
+use protocol::{Memory, StartReport, frame};
 use tokio::sync::Notify;
 
+use crate::clock::Now;
 use crate::environment::Environment;
+use crate::journal::Peer;
 use crate::lease::Leases;
 use crate::platform::{self, Alarm, FolderWatch};
 use crate::requests::{self, Identity, OwnSocket};
+use crate::sealed::Sealer;
 use crate::server;
 use crate::sessions::Sessions;
 
@@ -94,6 +97,8 @@ fn run(report: bool) -> Result<(), Failure> {
     platform::make_private_files();
     prepare_folder(address.folder())?;
     let lock = lock(&address.socket)?;
+    let sealer = Sealer::new()
+        .map_err(|error| failure(&format!("no memory for keys: {error}"), "see the limits: ulimit -a"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Name look-ups need a thread; none stays for them.
@@ -111,7 +116,7 @@ fn run(report: bool) -> Result<(), Failure> {
             tell(&StartReport::Listening { pid: std::process::id() });
             let _ = platform::let_go_of_stdout();
         }
-        serve(listener, &address, environment, alarm).await;
+        serve(listener, &address, environment, alarm, sealer).await;
         Ok(())
     });
     // A look-up of a name may hang in its thread: nobody waits for it.
@@ -200,10 +205,20 @@ fn listen(path: &Path) -> Result<Listener, Failure> {
     options.create_tokio().map_err(unusable)
 }
 
-async fn serve(listener: Listener, address: &Address, environment: Environment, alarm: Alarm) {
+async fn serve(
+    listener: Listener,
+    address: &Address,
+    environment: Environment,
+    alarm: Alarm,
+    sealer: Sealer,
+) {
     let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let start = u64::try_from(start & u128::from(u64::MAX)).unwrap_or_default();
-    let sessions = Arc::new(Sessions::new(environment, Leases::new(address.leases(), start).ok()));
+    let sessions = Arc::new(Sessions::new(environment, Leases::new(address.leases(), start).ok(), sealer));
+    if sessions.memory() == Memory::Swappable {
+        let event = "the key's memory cannot be locked, and may be swapped out".to_owned();
+        sessions.state().journal.note(Now::read(), &Peer::default(), event);
+    }
     let identity = Arc::new(Identity { socket: OwnSocket::made(&address.socket), started: Instant::now() });
     let stop = Arc::new(Notify::new());
     let handle = {

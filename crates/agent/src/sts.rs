@@ -24,6 +24,10 @@ use crate::skew::{Skew, SkewMeter};
 /// How long a connection to AWS may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long a connection to AWS is kept for the next call. Its buffers keep the last answer, credentials and all, for
+/// as long as it is there; the roles of one profile are assumed within this time.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long a whole call may take, its retries included. The SDK itself sets no such limit.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -245,6 +249,7 @@ impl Aws {
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .tls_context(context)
             .proxy_config(proxy)
+            .idle_timeout(IDLE_TIMEOUT)
             .build_https()
             .map_err(|error| build_failed(&error))?;
         let client = pool::Client::new(&pool).map_err(|error| build_failed(&error))?;

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{Secret, Session, SessionKind};
+use protocol::{Session, SessionKind};
 
 use crate::clock::{Deadline, Now};
 use crate::profile::Hop;
+use crate::sealed::Sealed;
 
 /// What a session is held under.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,9 +93,9 @@ pub struct Held {
     /// `AWS_ACCESS_KEY_ID`.
     pub access_key_id: String,
     /// `AWS_SECRET_ACCESS_KEY`.
-    pub secret_access_key: Secret,
+    pub secret_access_key: Sealed,
     /// `AWS_SESSION_TOKEN`.
-    pub session_token: Secret,
+    pub session_token: Sealed,
     /// When it is over, by this machine's clocks.
     pub deadline: Deadline,
     /// When AWS stops taking it, by AWS's clock: RFC 3339.
@@ -112,8 +113,8 @@ impl Held {
     /// A session as AWS gave it, not numbered yet.
     pub fn new(
         access_key_id: String,
-        secret_access_key: Secret,
-        session_token: Secret,
+        secret_access_key: Sealed,
+        session_token: Sealed,
         deadline: Deadline,
         expiration: String,
         duration: u64,
@@ -289,7 +290,10 @@ fn describe(key: &SessionKey, held: &Held, now: Now) -> Session {
 
 #[cfg(test)]
 mod tests {
+    use protocol::Secret;
+
     use super::*;
+    use crate::sealed::Sealer;
 
     const NOW: Now = Now { wall: 1_800_000_000, boot: 1_000 };
 
@@ -312,10 +316,11 @@ mod tests {
     }
 
     fn held(seconds: u64) -> Held {
+        let sealer = Sealer::new().unwrap();
         Held::new(
             "ASIA".to_owned(),
-            Secret::new("secret".to_owned()),
-            Secret::new("token".to_owned()),
+            sealer.seal(&Secret::new("secret".to_owned())),
+            sealer.seal(&Secret::new("token".to_owned())),
             Deadline::after(NOW, seconds),
             String::new(),
             seconds,

@@ -336,11 +336,24 @@ pub struct Status {
     /// Nothing is given out until [`Request::Unlock`].
     #[serde(default)]
     pub locked: bool,
+    /// How the key is kept under which sessions are held encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
     /// How many clients wait for a code to be typed, the asked ones included.
     #[serde(default)]
     pub waiting: usize,
     /// The sessions, MFA sessions before the roles that rest on them.
     pub sessions: Vec<Session>,
+}
+
+/// How the key is kept under which sessions are held encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Memory {
+    /// In a page that is not swapped out.
+    Locked,
+    /// In one that may be: the limit of locked memory forbids better.
+    Swappable,
 }
 
 /// A profile of the AWS config files.

@@ -1,5 +1,6 @@
 //! Linux.
 
+use std::ffi::c_void;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -10,6 +11,7 @@ use interprocess::local_socket::ListenerOptions;
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::io::Errno;
+use rustix::mm::{Advice, madvise};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
@@ -45,6 +47,16 @@ pub fn close_inherited() {
         unsafe {
             let _ = rustix::io::try_close(descriptor);
         }
+    }
+}
+
+/// Keeps mapped memory out of core dumps, and empty in a forked child.
+pub fn hide(start: *mut c_void, size: usize) {
+    for advice in [Advice::LinuxDontDump, Advice::LinuxWipeOnFork] {
+        // SAFETY: the caller has just mapped it, and neither advice changes what this process sees of it.
+        #[expect(unsafe_code, reason = "it takes an address")]
+        // An older kernel knows one of them only; nothing here forks or dumps.
+        let _ = unsafe { madvise(start, size, advice) };
     }
 }
 

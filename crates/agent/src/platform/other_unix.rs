@@ -1,5 +1,6 @@
 //! macOS and the BSDs. Compiled in their own CI jobs; not run by the authors.
 
+use std::ffi::c_void;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +32,9 @@ pub fn close_inherited() {
         }
     }
 }
+
+/// Would keep mapped memory out of core dumps; here the limit of [`harden`] does.
+pub fn hide(_start: *mut c_void, _size: usize) {}
 
 /// A socket for this uid alone: its folder is closed to others, and so is the umask; a mode of its own is not
 /// to be had here.

@@ -6,6 +6,7 @@ use protocol::Reply;
 use super::*;
 use crate::environment::Environment;
 use crate::requests::Outcome;
+use crate::sealed::Sealer;
 
 /// Serves on a socket of its own until the test is over; a request for the profiles meets a bug.
 fn serve_for<T: Send + 'static>(
@@ -18,7 +19,7 @@ fn serve_for<T: Send + 'static>(
     runtime.block_on(async {
         let name = socket.as_path().to_fs_name::<GenericFilePath>().unwrap();
         let listener = ListenerOptions::new().name(name).create_tokio().unwrap();
-        let sessions = Arc::new(Sessions::new(Environment::default(), None));
+        let sessions = Arc::new(Sessions::new(Environment::default(), None, Sealer::new().unwrap()));
         let handle = |_peer: Peer, request: Request| async move {
             assert!(!matches!(request, Request::Profiles { .. }), "a bug");
             Outcome::from(Reply::LoggedOut { sessions: 7 })

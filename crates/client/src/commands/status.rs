@@ -1,6 +1,6 @@
 //! `mfa-agent status`: what the agent holds, and for how long.
 
-use protocol::{Reply, Request, Session, SessionKind, Status, frame};
+use protocol::{Memory, Reply, Request, Session, SessionKind, Status, frame};
 
 use crate::agent::{Agent, unexpected};
 use crate::args::Color;
@@ -77,6 +77,12 @@ fn text(status: &Status, look: Look) -> String {
     if let Some(skew) = status.clock_skew.filter(|skew| skew.abs() >= 60) {
         let span = span::of(u32::try_from(skew.unsigned_abs()).unwrap_or(u32::MAX));
         lines.push(format!("your clock is {span} {} AWS", if skew > 0 { "behind" } else { "ahead of" }));
+    }
+    if status.memory == Some(Memory::Swappable) {
+        lines.push(
+            "the key of its memory may be swapped out: raise the limit of locked memory, ulimit -l"
+                .to_owned(),
+        );
     }
     if status.waiting > 0 {
         lines.push(format!(
@@ -174,6 +180,7 @@ mod tests {
             config_files: vec!["/home/a/.aws/config".to_owned()],
             clock_skew: Some(3),
             locked: false,
+            memory: Some(Memory::Locked),
             waiting: 2,
             sessions: vec![session, role],
         }
