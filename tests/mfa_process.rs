@@ -243,8 +243,12 @@ fn the_command_is_ended_with_the_last_who_waits() {
     let sandbox = sandbox(r#"echo $$ > "$HOME/pids"; sleep 1000 & echo $! > "$HOME/pids"; wait"#);
     let pids = pipe(&sandbox, "pids");
     let mut client = sandbox.client(["env", "dev"]).stdout(Stdio::null()).spawn().unwrap();
-    let running: Vec<i32> =
-        (0..2).map(|_| fs::read_to_string(&pids).unwrap().trim().parse().unwrap()).collect();
+    let mut running: Vec<i32> = Vec::new();
+    while running.len() < 2 {
+        // One line or both: whoever opens a pipe in time is heard.
+        let said = fs::read_to_string(&pids).unwrap();
+        running.extend(said.lines().map(|pid| pid.parse::<i32>().unwrap()));
+    }
     client.kill().unwrap();
     client.wait().unwrap();
     for pid in running {
