@@ -5,12 +5,13 @@ use crate::clock::Seconds;
 use crate::request::{Parameters, Request};
 use crate::signature::{self, Authorization};
 use crate::world::{Caller, CredentialKind, Identity, UserName, World};
-use crate::{iam, sts};
+use crate::{iam, s3, sts};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     Sts,
     Iam,
+    S3,
 }
 
 impl Service {
@@ -19,13 +20,16 @@ impl Service {
         match self {
             Service::Sts => "sts",
             Service::Iam => "iam",
+            Service::S3 => "s3",
         }
     }
 
-    fn version(self) -> &'static str {
+    /// The version that a request must name, in the Query protocol.
+    fn version(self) -> Option<&'static str> {
         match self {
-            Service::Sts => "2011-06-15",
-            Service::Iam => "2010-05-08",
+            Service::Sts => Some("2011-06-15"),
+            Service::Iam => Some("2010-05-08"),
+            Service::S3 => None,
         }
     }
 
@@ -33,6 +37,7 @@ impl Service {
         match self {
             Service::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
             Service::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
+            Service::S3 => "http://s3.amazonaws.com/doc/2006-03-01/",
         }
     }
 }
@@ -55,6 +60,7 @@ fn operation(action: &str) -> Option<(Service, Handler)> {
         "GetFederationToken" => (Service::Sts, sts::get_federation_token),
         "GetSessionToken" => (Service::Sts, sts::get_session_token),
         "GetUser" => (Service::Iam, iam::get_user),
+        "ListBuckets" => (Service::S3, s3::list_buckets),
         "ListAccessKeys" => (Service::Iam, iam::list_access_keys),
         "ListMFADevices" => (Service::Iam, iam::list_mfa_devices),
         _ => return None,
@@ -69,12 +75,15 @@ pub(crate) fn service_of(action: &str) -> Service {
 
 /// Carries out a request.
 pub(crate) fn perform(world: &mut World, request: &Request, now: Seconds) -> Answer {
-    let action = request.parameters.get("Action").ok_or_else(|| {
-        Failure::new(400, "MissingAction", "The request must contain the parameter Action.")
-    })?;
+    let action = request.action();
+    if action.is_empty() {
+        let message = "The request must contain the parameter Action.";
+        return Err(Failure::new(400, "MissingAction", message));
+    }
     let version = request.parameters.get("Version").unwrap_or("NO_VERSION_SPECIFIED");
+    let of_version = |service: Service| service.version().is_none_or(|needed| needed == version);
     let (service, handler) =
-        operation(action).filter(|(service, _)| service.version() == version).ok_or_else(|| {
+        operation(action).filter(|(service, _)| of_version(*service)).ok_or_else(|| {
             let message = format!("Could not find operation {action} for version {version}");
             Failure::new(400, "InvalidAction", message)
         })?;

@@ -70,7 +70,7 @@ impl CallLog {
         entries.calls.push(Call {
             number,
             at,
-            action: request.parameters.get("Action").unwrap_or_default().to_owned(),
+            action: request.action().to_owned(),
             access_key_id: authorization.as_ref().map(|signed| signed.access_key_id.clone()),
             region: authorization.map(|signed| signed.region),
             parameters: request.parameters.0.clone(),

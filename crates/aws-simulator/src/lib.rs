@@ -1,4 +1,4 @@
-//! A server that plays AWS STS and the needed part of IAM, for the tests and the demo.
+//! A server that plays AWS STS and the needed parts of IAM and S3, for the tests and the demo.
 //!
 //! It shares no code with the product nor with the AWS SDK, so that it is an independent judge of
 //! what they send: it checks signatures, clocks, keys, codes, policies and durations, and says what
@@ -25,6 +25,7 @@ mod iam;
 mod random;
 mod request;
 mod role;
+mod s3;
 mod server;
 mod signature;
 mod sts;

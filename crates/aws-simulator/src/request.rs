@@ -32,6 +32,16 @@ impl Request {
         }
     }
 
+    /// The action: a parameter of the Query protocol. In S3 it is method and path, and here there is one.
+    pub(crate) fn action(&self) -> &str {
+        let s3 = self.header("authorization").is_some_and(|header| header.contains("/s3/aws4_request"));
+        match self.parameters.get("Action") {
+            Some(action) => action,
+            None if s3 && self.method == "GET" && self.path == "/" => "ListBuckets",
+            None => "",
+        }
+    }
+
     /// A header's value, if it is there and text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

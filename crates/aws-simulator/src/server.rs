@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use crate::action::{perform, service_of};
+use crate::action::{Service, perform, service_of};
 use crate::answer::Answer;
 use crate::fault::Fault;
 use crate::request::Request;
@@ -73,7 +73,7 @@ async fn answer(state: &State, request: hyper::Request<Incoming>) -> Result<Resp
     }
     let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
     let request = Request::new(&head, body);
-    let action = request.parameters.get("Action").unwrap_or_default().to_owned();
+    let action = request.action().to_owned();
     let number = state.calls.arrived(&request, state.clock.now());
     state.gates.pass(&action).await;
 
@@ -106,9 +106,12 @@ async fn answer(state: &State, request: hyper::Request<Incoming>) -> Result<Resp
 }
 
 fn document(action: &str, answer: &Answer) -> (u16, String, String) {
-    let namespace = service_of(action).namespace();
+    let service = service_of(action);
+    let namespace = service.namespace();
     let request_id = random::request_id();
     let (status, document) = match answer {
+        Ok(result) if service == Service::S3 => (200, xml::buckets(namespace, result)),
+        Err(failure) if service == Service::S3 => (failure.status, xml::error(failure)),
         Ok(result) => (200, xml::response(action, namespace, result, &request_id)),
         Err(failure) => (failure.status, xml::error_response(failure, namespace, &request_id)),
     };

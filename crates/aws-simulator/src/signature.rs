@@ -88,7 +88,12 @@ pub(crate) fn check(
         )));
     }
     check_time(signed_at, now)?;
-    for name in ["host", "x-amz-date", "x-amz-security-token"] {
+    let mut needed = vec!["host", "x-amz-date", "x-amz-security-token"];
+    if service == "s3" {
+        needed.push("x-amz-content-sha256");
+        check_payload(request)?;
+    }
+    for name in needed {
         let signed = authorization.signed_headers.iter().any(|signed| signed == name);
         if request.headers.contains_key(name) && !signed {
             return Err(Failure::signature(format!(
@@ -101,6 +106,18 @@ pub(crate) fn check(
             "The request signature we calculated does not match the signature you provided. Check your AWS \
              Secret Access Key and signing method. Consult the service documentation for details.",
         ));
+    }
+    Ok(())
+}
+
+/// S3 has the body's digest in a header, which must be there.
+fn check_payload(request: &Request) -> Result<(), Failure> {
+    let header = request.header("x-amz-content-sha256").ok_or_else(|| {
+        Failure::new(400, "InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
+    })?;
+    if header != "UNSIGNED-PAYLOAD" && header != hexadecimal(&Sha256::digest(&request.body)) {
+        let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
+        return Err(Failure::new(400, "XAmzContentSHA256Mismatch", message));
     }
     Ok(())
 }
@@ -125,7 +142,11 @@ fn check_time(signed_at: Seconds, now: Seconds) -> Result<(), Failure> {
 
 /// The signature the request should carry.
 pub(crate) fn sign(request: &Request, authorization: &Authorization, secret: &str, date: &str) -> String {
-    let canonical = canonical_request(request, &authorization.signed_headers);
+    let body = match request.header("x-amz-content-sha256") {
+        Some(digest) if authorization.service == "s3" => digest.to_owned(),
+        _ => hexadecimal(&Sha256::digest(&request.body)),
+    };
+    let canonical = canonical_request(request, &authorization.signed_headers, &body);
     let scope = authorization.scope();
     let to_sign =
         format!("{ALGORITHM}\n{date}\n{scope}\n{}", hexadecimal(&Sha256::digest(canonical.as_bytes())));
@@ -134,7 +155,7 @@ pub(crate) fn sign(request: &Request, authorization: &Authorization, secret: &st
     hexadecimal(&authenticate(&key, to_sign.as_bytes()))
 }
 
-fn canonical_request(request: &Request, signed_headers: &[String]) -> String {
+fn canonical_request(request: &Request, signed_headers: &[String], body: &str) -> String {
     let mut headers = String::new();
     for name in signed_headers {
         let values = request.headers.get_all(name).iter();
@@ -143,14 +164,13 @@ fn canonical_request(request: &Request, signed_headers: &[String]) -> String {
         let _ = writeln!(headers, "{name}:{}", values.join(","));
     }
     [
-        &request.method,
+        request.method.as_str(),
         &canonical_path(&request.path),
         &canonical_query(&request.query),
         &headers,
         &signed_headers.join(";"),
-        &hexadecimal(&Sha256::digest(&request.body)),
+        body,
     ]
-    .map(String::as_str)
     .join("\n")
 }
 
@@ -273,6 +293,29 @@ mod tests {
         let other_day =
             Authorization { date: "20150831".to_owned(), ..authorization("iam", "host", signature) };
         refused(check(&good, &other_day, SECRET, "iam", now));
+    }
+
+    /// The example of `ListBuckets` is not among those that AWS published; the rule for the body is.
+    #[test]
+    fn in_s3_the_digest_of_the_body_is_a_header_that_must_be_true_and_signed() {
+        let now = parse_compact(DATE).unwrap();
+        let host = ("host", "s3.amazonaws.com");
+        let verdict = |digest: Option<&str>, signed: &str| {
+            let headers: Vec<_> =
+                [host].into_iter().chain(digest.map(|digest| ("x-amz-content-sha256", digest))).collect();
+            let request = request("GET", "/", &headers, "");
+            let unsigned = authorization("s3", signed, "");
+            let signature = sign(&request, &unsigned, SECRET, DATE);
+            check(&request, &authorization("s3", signed, &signature), SECRET, "s3", now)
+                .map_err(|failure| failure.code)
+        };
+        let all = "host;x-amz-content-sha256;x-amz-date";
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(verdict(Some(empty), all), Ok(()));
+        assert_eq!(verdict(Some("UNSIGNED-PAYLOAD"), all), Ok(()));
+        assert_eq!(verdict(Some(&empty.replace('e', "f")), all), Err("XAmzContentSHA256Mismatch".to_owned()));
+        assert_eq!(verdict(None, "host;x-amz-date"), Err("InvalidRequest".to_owned()));
+        assert_eq!(verdict(Some(empty), "host;x-amz-date"), Err("SignatureDoesNotMatch".to_owned()));
     }
 
     #[test]

@@ -33,6 +33,16 @@ pub(crate) fn error_response(failure: &Failure, namespace: &str, request_id: &st
     format!("<ErrorResponse xmlns=\"{namespace}\">{error}{request_id}</ErrorResponse>")
 }
 
+/// The successful answer of S3's only action.
+pub(crate) fn buckets(namespace: &str, result: &str) -> String {
+    format!("<ListAllMyBucketsResult xmlns=\"{namespace}\">{result}</ListAllMyBucketsResult>")
+}
+
+/// An error answer of S3.
+pub(crate) fn error(failure: &Failure) -> String {
+    element("Error", &(leaf("Code", &failure.code) + &leaf("Message", &failure.message)))
+}
+
 /// Control characters become character references: a lenient parser hands them on, and whether
 /// they reach a terminal is then the client's doing.
 fn escape(text: &str) -> String {
