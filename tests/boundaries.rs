@@ -87,7 +87,7 @@ fn the_product_links_neither_the_simulator_nor_openssl() {
 fn the_number_of_locked_crates_has_a_ceiling() {
     let lock = fs::read_to_string(repository().join("Cargo.lock")).unwrap();
     let packages = lock.matches("[[package]]").count();
-    assert!(packages <= 260, "{packages} crates are locked; raise the ceiling if each is worth it");
+    assert!(packages <= 320, "{packages} crates are locked; raise the ceiling if each is worth it");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod lock;
 mod login;
 mod mfa_process;
 mod moto;
+mod notifications;
 mod roles;
 mod secrets;
 mod shell_cases;

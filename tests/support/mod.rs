@@ -1,10 +1,12 @@
 //! What the tests share.
 
+mod desktop;
 pub mod memory;
 mod sandbox;
 mod session;
 mod terminal;
 
+pub use desktop::{Bus, Server};
 pub use memory::memory_holds;
 pub use sandbox::{ACCOUNT, Run, Sandbox, exported, key_of, tool};
 pub use session::{SHELLS, Session, Shell, processes};

@@ -200,7 +200,7 @@ impl Sandbox {
         self.simulator.set_offset(seconds);
         // Renamed into place: the file is read at every look at the clock.
         let next = clock.with_extension("next");
-        fs::write(&next, format!("+{seconds}")).unwrap();
+        fs::write(&next, format!("{seconds:+}")).unwrap();
         fs::rename(&next, clock).unwrap();
     }
 

@@ -37,6 +37,8 @@ pub struct Environment {
     /// What the programs get that the agent runs for the person.
     pub of_children: ChildEnvironment,
     shown: BTreeMap<String, String>,
+    /// Where icons are.
+    pub data_folders: DataFolders,
 }
 
 /// What those programs get, where it is set: where they and their files are, the person's language, and how to
@@ -92,6 +94,17 @@ const VARIABLES: [&str; 18] = [
     "SSL_CERT_DIR",
 ];
 
+/// Where programs keep data that no person wrote, the person's own folder first (XDG Base Directories).
+#[derive(Debug, Clone, Default)]
+pub struct DataFolders(Vec<PathBuf>);
+
+impl DataFolders {
+    /// The file of this name that is found first.
+    pub fn find(&self, name: &str) -> Option<PathBuf> {
+        self.0.iter().map(|folder| folder.join(name)).find(|path| path.is_file())
+    }
+}
+
 impl Environment {
     /// Reads it by `variable`; a relative path is one below `current_folder`. An empty value is as good as
     /// none. `config_folder` is where this system keeps a person's configuration.
@@ -128,6 +141,16 @@ impl Environment {
                 .filter_map(|name| Some((OsString::from(name), set(name)?)))
                 .collect(),
             shown,
+            data_folders: DataFolders(
+                path("XDG_DATA_HOME")
+                    .or_else(|| Some(home.as_ref()?.join(".local/share")))
+                    .into_iter()
+                    .chain(std::env::split_paths(
+                        &set("XDG_DATA_DIRS").unwrap_or("/usr/local/share:/usr/share".into()),
+                    ))
+                    .filter(|folder| folder.is_absolute())
+                    .collect(),
+            ),
             home,
         }
     }

@@ -228,7 +228,7 @@ fn status(sessions: &Sessions, identity: &Identity) -> Status {
         locked: sessions.is_locked(),
         memory: Some(sessions.memory()),
         waiting: sessions.waiting(),
-        sessions: sessions.state().vault.describe(Now::read()),
+        sessions: sessions.state().describe(Now::read()),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::environment::{Environment, Service};
 use crate::explain::{Call, code_is_spent};
 use crate::journal::Journal;
 use crate::lease::{Leases, Told};
+use crate::notify::Notices;
 use crate::profile::{self, ConfigFiles};
 use crate::questions::{Place, Questions, Turn};
 use crate::sealed::Sealer;
@@ -79,6 +80,10 @@ pub struct State {
     last_used: Option<String>,
     /// When the watch last looked.
     looked_at: Option<Now>,
+    /// Whom the desktop told of what.
+    notices: Notices,
+    /// Why nothing can be shown on a desktop, as the log says.
+    no_desktop: Option<String>,
 }
 
 /// The agent's heart.
@@ -531,6 +536,7 @@ impl Sessions {
         if state.forgets != forgets {
             return;
         }
+        state.notify_before.clone_from(&resolved.configuration.notify_before);
         state.vault.put(key.clone(), profile, held);
         state.put_off.remove(key);
         state.retry_at.remove(profile);
@@ -626,6 +632,12 @@ impl Drop for UnderWay<'_> {
 }
 
 impl State {
+    /// What is held, for people to see.
+    pub fn describe(&mut self, now: Now) -> Vec<Session> {
+        let Self { vault, notices, notify_before, .. } = self;
+        vault.describe(now, |key| notices.next_of(key, notify_before, now))
+    }
+
     /// How many sessions would need a new code if they were lost, those under way included.
     pub fn would_be_lost(&mut self, now: Now) -> usize {
         self.vault.len(now) + self.logins

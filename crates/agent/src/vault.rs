@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::{Session, SessionKind};
 
 use crate::clock::{Deadline, Now};
+use crate::notify::Ending;
 use crate::profile::Hop;
 use crate::sealed::Sealed;
 
@@ -77,6 +78,16 @@ impl SessionKey {
             Self::Mfa { serial, .. } | Self::RoleWithMfa { serial, .. } => serial,
             Self::Role { .. } => "",
         }
+    }
+
+    /// The AWS account, where it is known: the role's, else the device's.
+    pub fn account(&self) -> Option<String> {
+        // arn:PARTITION:iam::ACCOUNT:…
+        let account = |arn: &str| {
+            let account = arn.strip_prefix("arn:")?.split(':').nth(3)?;
+            (!account.is_empty()).then(|| account.to_owned())
+        };
+        self.role().and_then(|role| account(&role.arn)).or_else(|| account(self.serial()))
     }
 
     fn role(&self) -> Option<&Role> {
@@ -182,6 +193,21 @@ impl Vault {
         self.sessions.iter().map(move |(key, held)| (key, held.number, held.deadline.left(now)))
     }
 
+    /// What codes opened, with their seconds left.
+    pub fn endings(&self, now: Now) -> Vec<Ending> {
+        let roots = self.sessions.iter().filter(|(key, _)| key.root() == *key);
+        roots
+            .map(|(key, held)| Ending {
+                key: key.clone(),
+                number: held.number,
+                profiles: held.profiles.iter().cloned().collect(),
+                account: key.account(),
+                duration: held.duration,
+                left: held.deadline.left(now),
+            })
+            .collect()
+    }
+
     /// Lets go of what is over.
     pub fn drop_expired(&mut self, now: Now) {
         let over: Vec<SessionKey> = self
@@ -250,10 +276,21 @@ impl Vault {
         self.roots().len()
     }
 
-    /// What is held, for people to see, MFA sessions first.
-    pub fn describe(&mut self, now: Now) -> Vec<Session> {
+    /// What is held, for people to see, MFA sessions first. `next_notification` says in how many seconds people
+    /// are told of one.
+    pub fn describe(
+        &mut self,
+        now: Now,
+        next_notification: impl Fn(&SessionKey) -> Option<u64>,
+    ) -> Vec<Session> {
         self.drop_expired(now);
-        self.sessions.iter().map(|(key, held)| describe(key, held, now)).collect()
+        let sessions = self.sessions.iter();
+        sessions
+            .map(|(key, held)| Session {
+                next_notification: next_notification(key),
+                ..describe(key, held, now)
+            })
+            .collect()
     }
 
     /// One session, for people to see.
@@ -270,20 +307,17 @@ fn describe(key: &SessionKey, held: &Held, now: Now) -> Session {
         SessionKey::Role { .. } => SessionKind::Role,
     };
     let role_arn = key.role().map(|role| role.arn.clone());
-    // arn:PARTITION:iam::ACCOUNT:…
-    let account = |arn: &str| {
-        arn.strip_prefix("arn:")?.split(':').nth(3).filter(|account| !account.is_empty()).map(str::to_owned)
-    };
     Session {
         kind,
         profiles: held.profiles.iter().cloned().collect(),
-        account: role_arn.as_deref().and_then(account).or_else(|| account(key.serial())),
+        account: key.account(),
         serial: key.serial().to_owned(),
         role_arn,
         expiration: held.expiration.clone(),
         expires_at: held.deadline.wall,
         seconds_left: held.deadline.left(now),
         duration: held.duration,
+        next_notification: None,
         reused: true,
     }
 }
@@ -345,7 +379,7 @@ mod tests {
         vault.put(mfa("alice"), "dev", held(900));
         assert!(vault.get(&mfa("alice"), "prod", NOW).is_some());
         assert!(vault.get(&mfa("bob"), "dev", NOW).is_none());
-        let sessions = vault.describe(NOW);
+        let sessions = vault.describe(NOW, |_| None);
         assert_eq!(sessions[0].profiles, ["dev", "prod"]);
         assert_eq!(sessions[0].account.as_deref(), Some("111122223333"));
     }
@@ -361,7 +395,7 @@ mod tests {
         assert_eq!(vault.roots_of(&["deep".to_owned()]), [mfa("alice")].into());
         assert!(vault.forget(&mfa("alice")));
         assert!(!vault.forget(&mfa("alice")));
-        assert_eq!(vault.describe(NOW).len(), 1);
+        assert_eq!(vault.describe(NOW, |_| None).len(), 1);
         assert!(!vault.has_expired(&mfa("alice")));
     }
 
@@ -373,7 +407,7 @@ mod tests {
         let second = vault.put(mfa("alice"), "prod", held(900));
         assert!(second > first);
         assert_eq!(vault.number(&mfa("alice"), NOW), second);
-        assert_eq!(vault.describe(NOW)[0].profiles, ["dev", "prod"]);
+        assert_eq!(vault.describe(NOW, |_| None)[0].profiles, ["dev", "prod"]);
     }
 
     #[test]

@@ -118,6 +118,7 @@ mod tests {
             expires_at: 0,
             seconds_left: 0,
             duration: 0,
+            next_notification: None,
             reused: false,
         });
         assert_eq!(encode(&long).unwrap_err(), FrameError::TooLong);

@@ -308,6 +308,10 @@ pub struct Session {
     pub seconds_left: u64,
     /// How long it was given for, in seconds.
     pub duration: u64,
+    /// Seconds until the person is told of its end by a notification, in [`Reply::Status`]; none where that was done,
+    /// and for roles, which need no code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_notification: Option<u64>,
     /// It was there already: no code was used.
     #[serde(default)]
     pub reused: bool,

@@ -6,33 +6,53 @@ use std::sync::Arc;
 
 use super::{Sessions, margin, passed};
 use crate::clock::{self, Now};
+use crate::journal::Peer;
+use crate::notify::{Desktop, Event, Notice, Screen};
 use crate::platform::Alarm;
+use crate::vault::SessionKey;
 
 /// How long to leave a role alone that could not be renewed, in seconds.
 const RETRY_SECONDS: u64 = 60;
 
+/// What the watch found to do.
+struct Look {
+    /// The profiles whose roles are to be renewed now.
+    renew: BTreeSet<String>,
+    /// What the desktop shall show from here on, where that changes.
+    screen: Option<Screen>,
+    /// The moment when the next thing is to be done, by the wall clock.
+    next: Option<u64>,
+}
+
 impl Sessions {
-    /// Keeps what shells were told true, for as long as the agent lives: takes leases back at their moments, and
-    /// renews the roles that shells hold.
+    /// Keeps what shells were told true, for as long as the agent lives: takes leases back at their moments,
+    /// renews the roles that shells hold, and tells people of what comes to its end.
     pub async fn keep_watch(self: Arc<Self>, alarm: Alarm) {
+        let mut desktop = Desktop::new(self.environment.data_folders.clone());
         loop {
             let mut change = pin!(self.questions.change());
             change.as_mut().enable();
-            let (renew, next) = self.look(Now::read());
-            for profile in renew {
+            let look = self.look(Now::read());
+            for profile in look.renew {
                 let sessions = self.clone();
                 tokio::spawn(async move { sessions.renew(&profile).await });
             }
+            if let Some(screen) = look.screen {
+                desktop.show(screen);
+            }
             tokio::select! {
-                () = alarm.ring(next.map(clock::until)) => {}
+                () = alarm.ring(look.next.map(clock::until)) => {}
                 () = change => {}
+                (notice, event) = desktop.event() => {
+                    if let Some(screen) = self.answer_desktop(&notice, event) {
+                        desktop.show(screen);
+                    }
+                }
             }
         }
     }
 
-    /// The profiles whose roles are to be renewed now, and the moment when the next thing is to be done, by the
-    /// wall clock.
-    fn look(&self, now: Now) -> (BTreeSet<String>, Option<u64>) {
+    fn look(&self, now: Now) -> Look {
         let mut guard = self.state();
         let state = &mut *guard;
         state.sync_leases(now);
@@ -65,7 +85,51 @@ impl Sessions {
         if let Some(at) = state.retry_at.values().min() {
             next = next.min(at - now.boot);
         }
-        (renew, (next < u64::MAX).then(|| now.wall.saturating_add(next)))
+        let endings = state.vault.endings(now);
+        let expired = |key: &SessionKey| state.vault.has_expired(key);
+        let screen = state.notices.look(endings, expired, &state.notify_before, now);
+        next = next.min(state.notices.next(now).unwrap_or(next));
+        Look { renew, screen, next: (next < u64::MAX).then(|| now.wall.saturating_add(next)) }
+    }
+
+    /// What is to be done about what the desktop said of a notification; returns what it shall show from here on,
+    /// where that changes.
+    fn answer_desktop(&self, notice: &Notice, event: Event) -> Option<Screen> {
+        let now = Now::read();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let mut note = |what: String| {
+            state.journal.note(now, &Peer::default(), format!("notification: {what}"));
+        };
+        match event {
+            Event::Shown => {
+                state.no_desktop = None;
+                note(format!("shown: {}", notice.words(false, false).summary));
+                None
+            }
+            Event::Failed(problem) => {
+                // Once, and not for every session that comes to its end on a machine without a desktop.
+                if state.no_desktop.as_ref() != Some(&problem) {
+                    note(format!("not shown: {problem}"));
+                    state.no_desktop = Some(problem);
+                }
+                None
+            }
+            Event::Gone => {
+                state.notices.gone(notice.generation);
+                None
+            }
+            Event::Snooze => {
+                note("put off".to_owned());
+                Some(state.notices.snooze(now))
+            }
+            Event::Refresh => {
+                // It opens a prompt, and never anything else: a click proves nothing.
+                let profile = state.notices.first_profile();
+                note(format!("Refresh clicked for {}", profile.as_deref().unwrap_or("nothing")));
+                None
+            }
+        }
     }
 
     async fn renew(&self, profile: &str) {
@@ -77,6 +141,6 @@ impl Sessions {
             Ok(()) => format!("role of {profile}: renewed"),
             Err(_) => format!("role of {profile}: not renewed"),
         };
-        self.state().journal.note(Now::read(), &crate::journal::Peer::default(), event);
+        self.state().journal.note(Now::read(), &Peer::default(), event);
     }
 }

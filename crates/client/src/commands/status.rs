@@ -167,6 +167,7 @@ mod tests {
             expires_at: 0,
             seconds_left: 39_720,
             duration: 43_200,
+            next_notification: None,
             reused: true,
         };
         let role = Session { kind: SessionKind::Role, seconds_left: 0, account: None, ..session.clone() };

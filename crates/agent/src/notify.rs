@@ -1,0 +1,611 @@
+//! Who is told of a session's end, when, and in which words. Knows no desktop and no clock; `now` is an argument.
+
+#[cfg(not(target_os = "macos"))]
+mod freedesktop;
+#[cfg(target_os = "macos")]
+mod native;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::{Deadline, Now};
+use crate::environment::DataFolders;
+use crate::vault::SessionKey;
+
+#[cfg(not(target_os = "macos"))]
+use freedesktop::serve;
+#[cfg(target_os = "macos")]
+use native::serve;
+
+/// How long "Snooze" puts a notification off, in seconds.
+const SNOOZE_SECONDS: u64 = 10 * 60;
+
+/// What is due within so many seconds is told at once.
+const TOGETHER_SECONDS: u64 = 60;
+
+/// How many sessions, or profiles of one, are named before the rest is counted.
+const NAMED: usize = 4;
+
+/// How much of a name is shown, in characters.
+const NAME_CHARACTERS: usize = 40;
+
+/// A held session that only a code can renew.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// What it is held under.
+    pub key: SessionKey,
+    /// Its number: a later one is another session.
+    pub number: u64,
+    /// The profiles that were served from it.
+    pub profiles: Vec<String>,
+    /// The AWS account, where it is known.
+    pub account: Option<String>,
+    /// How long it was given for, in seconds.
+    pub duration: u64,
+    /// Seconds left.
+    pub left: u64,
+}
+
+/// What people were told of which session.
+#[derive(Debug, Default)]
+pub struct Notices {
+    known: BTreeMap<SessionKey, Known>,
+    /// The sessions that the notification on the screen is about.
+    shown: BTreeSet<SessionKey>,
+    generation: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    ending: Ending,
+    /// How many moments were told of: one for each of the spans, then the end itself.
+    told: usize,
+    /// Put off until then.
+    put_off: Option<Deadline>,
+    /// It was put off, and that is over.
+    again: bool,
+}
+
+/// What shall be on the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Screen {
+    /// Nothing of ours.
+    Clear,
+    /// This.
+    Notice(Notice),
+}
+
+/// A notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Counts up: what the desktop reports of an earlier one is of no interest any more.
+    pub generation: u64,
+    /// The sessions, the one with the least time left first.
+    pub entries: Vec<Entry>,
+}
+
+/// One session of a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its profiles.
+    pub profiles: Vec<String>,
+    /// Its account.
+    pub account: Option<String>,
+    /// Seconds left; 0 once it is over.
+    pub left: u64,
+}
+
+impl Notices {
+    /// Takes a look at what is held. `expired` says of a session that is not held any more whether it ran out, and
+    /// was not forgotten. Returns what shall be on the screen from here on, where that changes.
+    pub fn look(
+        &mut self,
+        held: Vec<Ending>,
+        expired: impl Fn(&SessionKey) -> bool,
+        spans: &[u32],
+        now: Now,
+    ) -> Option<Screen> {
+        let mut changed = false;
+        let mut here = BTreeSet::new();
+        for ending in held {
+            here.insert(ending.key.clone());
+            match self.known.get_mut(&ending.key) {
+                Some(known) if known.ending.number == ending.number => known.ending = ending,
+                _ => {
+                    changed |= self.shown.remove(&ending.key);
+                    // Who just opened a session knows how short it is.
+                    let told = stage(spans, ending.duration);
+                    let known = Known { ending, told, put_off: None, again: false };
+                    self.known.insert(known.ending.key.clone(), known);
+                }
+            }
+        }
+        self.known.retain(|key, known| {
+            if !here.contains(key) {
+                known.ending.left = 0;
+                if !expired(key) {
+                    changed |= self.shown.remove(key);
+                    return false;
+                }
+            }
+            true
+        });
+
+        let mut due = false;
+        let mut over = false;
+        for known in self.known.values_mut() {
+            if known.put_off.is_some_and(|until| until.left(now) == 0) {
+                known.put_off = None;
+                known.again = true;
+            }
+            let stage = stage(spans, known.ending.left);
+            known.again &= stage > 0;
+            if known.put_off.is_none() && (known.again || stage > known.told) {
+                due = true;
+                over |= known.ending.left == 0;
+            }
+        }
+        if due {
+            for (key, known) in self.known.iter_mut().filter(|(_, known)| known.put_off.is_none()) {
+                // An end is told of when it comes, unless another one is told of already in the minute before.
+                let most = if over { spans.len() + 1 } else { spans.len() };
+                let soon = stage(spans, known.ending.left.saturating_sub(TOGETHER_SECONDS)).min(most);
+                let stage = soon.max(stage(spans, known.ending.left));
+                if known.again || stage > known.told {
+                    known.again = false;
+                    known.told = stage;
+                    self.shown.insert(key.clone());
+                }
+            }
+        }
+        // A clock that was set back takes back what it had brought.
+        let shown = self.shown.len();
+        self.shown.retain(|key| {
+            let left = self.known.get(key).map(|known| known.ending.left.saturating_sub(TOGETHER_SECONDS));
+            left.is_some_and(|left| stage(spans, left) > 0)
+        });
+        changed |= shown != self.shown.len();
+
+        (due || changed).then(|| self.screen())
+    }
+
+    /// Seconds until something is to be told that was put off.
+    pub fn next(&self, now: Now) -> Option<u64> {
+        self.known.values().filter_map(|known| Some(known.put_off?.left(now))).min()
+    }
+
+    /// Seconds until people are told of a session the next time; none where they will not be.
+    pub fn next_of(&self, key: &SessionKey, spans: &[u32], now: Now) -> Option<u64> {
+        let known = self.known.get(key)?;
+        let left = known.ending.left;
+        if let Some(until) = known.put_off {
+            return Some(until.left(now));
+        }
+        let mut moments = spans.iter().map(|span| u64::from(*span)).chain([0]).skip(known.told);
+        moments.find(|span| *span < left).map(|span| left - span)
+    }
+
+    /// The profile whose session, of those on the screen, has the least time left.
+    pub fn first_profile(&self) -> Option<String> {
+        let known = self.shown.iter().filter_map(|key| self.known.get(key));
+        known.min_by_key(|known| known.ending.left)?.ending.profiles.first().cloned()
+    }
+
+    /// The person, or time, took the notification away.
+    pub fn gone(&mut self, generation: u64) {
+        if generation == self.generation {
+            self.shown.clear();
+        }
+    }
+
+    /// The person wants to be told later. Returns what shall be on the screen from here on.
+    pub fn snooze(&mut self, now: Now) -> Screen {
+        for key in std::mem::take(&mut self.shown) {
+            if let Some(known) = self.known.get_mut(&key) {
+                known.put_off = Some(Deadline::after(now, SNOOZE_SECONDS));
+            }
+        }
+        self.screen()
+    }
+
+    fn screen(&mut self) -> Screen {
+        self.generation += 1;
+        let mut entries: Vec<_> = self
+            .shown
+            .iter()
+            .filter_map(|key| {
+                let Ending { profiles, account, left, .. } = &self.known.get(key)?.ending;
+                Some(Entry { profiles: profiles.clone(), account: account.clone(), left: *left })
+            })
+            .collect();
+        entries.sort_by_key(|entry| entry.left);
+        if entries.is_empty() {
+            Screen::Clear
+        } else {
+            Screen::Notice(Notice { generation: self.generation, entries })
+        }
+    }
+}
+
+/// How many of the moments worth telling have come: one for each of the spans, then the end itself.
+fn stage(spans: &[u32], left: u64) -> usize {
+    if left == 0 { spans.len() + 1 } else { spans.iter().filter(|span| left <= u64::from(**span)).count() }
+}
+
+/// A notification in words.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Words {
+    /// Its heading: plain text.
+    pub summary: String,
+    /// What else there is to say.
+    pub body: String,
+}
+
+impl Notice {
+    /// Whether something has come to its end.
+    pub fn is_critical(&self) -> bool {
+        self.entries.iter().any(|entry| entry.left == 0)
+    }
+
+    /// It in words. Without buttons they name the command; with `markup` the body's special characters are
+    /// escaped.
+    pub fn words(&self, buttons: bool, markup: bool) -> Words {
+        let over = self.entries.iter().filter(|entry| entry.left == 0).count();
+        let mut lines = Vec::new();
+        let summary = match self.entries.as_slice() {
+            [Entry { profiles, account, left }] => {
+                lines.extend(account.iter().map(|account| format!("Account {account}")));
+                let names = enumerate(profiles);
+                match left {
+                    0 => format!("AWS session of {names} has expired"),
+                    left => format!("AWS session of {names} ends in {}", span(*left)),
+                }
+            }
+            entries => {
+                lines.extend(entries.iter().take(NAMED).map(|entry| {
+                    let account = entry.account.iter().map(|account| format!(" ({account})"));
+                    let left = if entry.left == 0 { "expired".to_owned() } else { span(entry.left) };
+                    format!("{}{}: {left}", enumerate(&entry.profiles), account.collect::<String>())
+                }));
+                if entries.len() > NAMED {
+                    lines.push(format!("and {} more", entries.len() - NAMED));
+                }
+                let longest = entries.last().map_or(0, |entry| entry.left);
+                match over {
+                    0 => format!("{} AWS sessions end within {}", entries.len(), span(longest)),
+                    over if over == entries.len() => format!("{over} AWS sessions have expired"),
+                    _ if longest <= TOGETHER_SECONDS => format!("{} AWS sessions expire now", entries.len()),
+                    over => format!("{over} of {} AWS sessions have expired", entries.len()),
+                }
+            }
+        };
+        if !buttons {
+            let profile = self.entries.first().and_then(|entry| entry.profiles.first());
+            let profile = profile.filter(|profile| is_plain(profile)).map_or("PROFILE", String::as_str);
+            lines.push(format!("Renew it with: mfa-agent login {profile}"));
+        }
+        let body = lines.join("\n");
+        let body =
+            if markup { body.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;") } else { body };
+        Words { summary, body }
+    }
+}
+
+/// The first names, and how many more there are.
+fn enumerate(names: &[String]) -> String {
+    let shown: Vec<_> = names.iter().take(NAMED).map(|name| presentable(name)).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// A name without what would break or turn around the line it is shown in.
+fn presentable(name: &str) -> String {
+    let harmless = |character: char| match character {
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        character if character.is_control() => '\u{fffd}',
+        character => character,
+    };
+    let mut shown: String = name.chars().take(NAME_CHARACTERS).map(harmless).collect();
+    if name.chars().nth(NAME_CHARACTERS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Whether a shell takes a name as it is.
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/@:+-".contains(&byte))
+}
+
+/// `90 s`, `10 min`, `1 h 5 min`.
+fn span(seconds: u64) -> String {
+    let minutes = (seconds + 30) / 60;
+    match (minutes / 60, minutes % 60) {
+        _ if seconds < 100 => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// What comes of a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It is on the screen.
+    Shown,
+    /// It could not be shown, and why.
+    Failed(String),
+    /// It is not on the screen any more.
+    Gone,
+    /// The person wants a new session.
+    Refresh,
+    /// The person wants to be told later.
+    Snooze,
+}
+
+/// The desktop of the person whose sessions these are, where there is one.
+#[derive(Debug)]
+pub struct Desktop {
+    wanted: watch::Sender<Screen>,
+    events: mpsc::UnboundedReceiver<(Notice, Event)>,
+}
+
+impl Desktop {
+    /// A desktop that nothing is shown on yet; until then nobody knows whether there is one. Needs the event loop.
+    pub fn new(icons: DataFolders) -> Self {
+        let (wanted, notices) = watch::channel(Screen::Clear);
+        let (reports, events) = mpsc::unbounded_channel();
+        tokio::spawn(serve(notices, reports, icons));
+        Self { wanted, events }
+    }
+
+    /// Shows this in the place of what was shown before, or takes that away. Does not wait for it.
+    pub fn show(&self, screen: Screen) {
+        self.wanted.send_replace(screen);
+    }
+
+    /// What came of a notification.
+    pub async fn event(&mut self) -> (Notice, Event) {
+        match self.events.recv().await {
+            Some(event) => event,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Now = Now { wall: 1_800_000_000, boot: 5_000 };
+    const SPANS: [u32; 2] = [600, 120];
+
+    /// Sessions on a clock of the test's.
+    struct World {
+        notices: Notices,
+        held: BTreeMap<SessionKey, Held>,
+        expired: BTreeSet<SessionKey>,
+        now: Now,
+    }
+
+    struct Held {
+        number: u64,
+        profile: String,
+        duration: u64,
+        deadline: Deadline,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self { notices: Notices::default(), held: BTreeMap::new(), expired: BTreeSet::new(), now: START }
+        }
+
+        fn with(sessions: &[(&str, u64)]) -> Self {
+            let mut world = Self::new();
+            for (profile, seconds) in sessions {
+                world.log_in(profile, *seconds);
+            }
+            assert_eq!(world.look(), None);
+            world
+        }
+
+        fn key(profile: &str) -> SessionKey {
+            let serial = format!("arn:aws:iam::111122223333:mfa/{profile}");
+            SessionKey::Mfa { key_id: "AKIA".to_owned(), serial }
+        }
+
+        fn log_in(&mut self, profile: &str, seconds: u64) {
+            let key = Self::key(profile);
+            let number = self.held.get(&key).map_or(1, |held| held.number + 1);
+            let deadline = Deadline::after(self.now, seconds);
+            self.expired.remove(&key);
+            self.held.insert(key, Held { number, profile: profile.to_owned(), duration: seconds, deadline });
+        }
+
+        fn look(&mut self) -> Option<Screen> {
+            let now = self.now;
+            for (key, _) in self.held.extract_if(.., |_, held| held.deadline.left(now) == 0) {
+                self.expired.insert(key);
+            }
+            let held = self.held.iter().map(|(key, held)| Ending {
+                key: key.clone(),
+                number: held.number,
+                profiles: vec![held.profile.clone()],
+                account: key.account(),
+                duration: held.duration,
+                left: held.deadline.left(now),
+            });
+            self.notices.look(held.collect(), |key| self.expired.contains(key), &SPANS, now)
+        }
+
+        /// Lets time pass, second by second, and returns what was shown when.
+        fn pass(&mut self, seconds: u64) -> Vec<(u64, Screen)> {
+            let mut shown = Vec::new();
+            for _ in 0..seconds {
+                self.now.wall += 1;
+                self.now.boot += 1;
+                shown.extend(self.look().map(|screen| (self.now.boot - START.boot, screen)));
+            }
+            shown
+        }
+
+        /// The wall clock is set.
+        fn jump(&mut self, seconds: i64) -> Option<Screen> {
+            self.now.wall = self.now.wall.saturating_add_signed(seconds);
+            let screen = self.look();
+            assert_eq!(self.look(), None, "once is enough");
+            screen
+        }
+    }
+
+    fn summary(screen: &Screen) -> String {
+        match screen {
+            Screen::Clear => String::new(),
+            Screen::Notice(notice) => notice.words(true, true).summary,
+        }
+    }
+
+    fn summaries(shown: &[(u64, Screen)]) -> Vec<(u64, String)> {
+        shown.iter().map(|(at, screen)| (*at, summary(screen))).collect()
+    }
+
+    #[test]
+    fn each_moment_is_told_of_once_and_in_time() {
+        let mut world = World::with(&[("dev", 3_600)]);
+        let shown = world.pass(4_000);
+        assert_eq!(
+            summaries(&shown),
+            [
+                (3_000, "AWS session of dev ends in 10 min".to_owned()),
+                (3_480, "AWS session of dev ends in 2 min".to_owned()),
+                (3_600, "AWS session of dev has expired".to_owned()),
+            ]
+        );
+        let critical: Vec<_> = shown
+            .iter()
+            .map(|(_, screen)| matches!(screen, Screen::Notice(notice) if notice.is_critical()))
+            .collect();
+        assert_eq!(critical, [false, false, true]);
+    }
+
+    #[test]
+    fn whatever_a_clock_jumps_over_is_one_notification() {
+        for (seconds, expected) in [
+            (7_200, "AWS session of dev has expired"),
+            (86_400, "AWS session of dev has expired"),
+            (3_500, "AWS session of dev ends in 2 min"),
+        ] {
+            let mut world = World::with(&[("dev", 3_600)]);
+            assert_eq!(summary(&world.jump(seconds).unwrap()), expected, "{seconds}");
+        }
+        // Back: by the other clock nothing has changed.
+        let mut world = World::with(&[("dev", 3_600)]);
+        assert_eq!(world.jump(-7_200), None);
+        assert_eq!(world.pass(4_000).len(), 3);
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_for_a_moment_takes_its_notification_back_and_brings_it_once() {
+        let mut world = World::with(&[("dev", 3_600)]);
+        assert_eq!(summary(&world.jump(3_100).unwrap()), "AWS session of dev ends in 8 min");
+        assert_eq!(world.jump(-3_100), Some(Screen::Clear));
+        let shown = world.pass(3_600);
+        assert_eq!(shown.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [3_480, 3_600]);
+    }
+
+    #[test]
+    fn what_is_due_within_a_minute_is_one_notification() {
+        let sessions: Vec<_> = (0..500).map(|number| (format!("p{number:03}"), 3_600 + number / 9)).collect();
+        let sessions: Vec<_> =
+            sessions.iter().map(|(profile, seconds)| (profile.as_str(), *seconds)).collect();
+        let shown = World::with(&sessions).pass(4_000);
+        assert_eq!(
+            summaries(&shown),
+            [
+                (3_000, "500 AWS sessions end within 11 min".to_owned()),
+                (3_480, "500 AWS sessions end within 3 min".to_owned()),
+                (3_600, "500 AWS sessions expire now".to_owned()),
+            ]
+        );
+        let Screen::Notice(notice) = &shown[0].1 else { panic!("{shown:?}") };
+        let body = notice.words(true, true).body;
+        assert_eq!(body.lines().count(), NAMED + 1);
+        assert!(body.ends_with("and 496 more"), "{body}");
+    }
+
+    #[test]
+    fn what_is_renewed_or_forgotten_is_taken_back() {
+        let mut world = World::with(&[("dev", 3_600), ("prod", 3_600)]);
+        assert_eq!(world.pass(3_000).len(), 1);
+        world.log_in("dev", 3_600);
+        assert_eq!(summary(&world.look().unwrap()), "AWS session of prod ends in 10 min");
+        world.held.remove(&World::key("prod"));
+        assert_eq!(world.look(), Some(Screen::Clear));
+        assert_eq!(world.notices.first_profile(), None);
+        // What ran out stays until it is renewed.
+        let shown = world.pass(3_600);
+        assert_eq!(shown.len(), 3);
+        world.log_in("dev", 3_600);
+        assert_eq!(world.look(), Some(Screen::Clear));
+    }
+
+    #[test]
+    fn snooze_is_ten_minutes_of_silence() {
+        let mut world = World::with(&[("dev", 3_600)]);
+        assert_eq!(world.pass(3_480).len(), 2);
+        assert_eq!(world.notices.snooze(world.now), Screen::Clear);
+        assert_eq!(world.notices.next(world.now), Some(600));
+        assert_eq!(summaries(&world.pass(3_600)), [(4_080, "AWS session of dev has expired".to_owned())]);
+        // Who renews it has no need of it any more.
+        let mut world = World::with(&[("dev", 3_600)]);
+        assert_eq!(world.pass(3_000).len(), 1);
+        world.notices.snooze(world.now);
+        world.log_in("dev", 3_600);
+        assert_eq!(world.pass(2_999), []);
+    }
+
+    #[test]
+    fn the_next_moment_is_known() {
+        let mut world = World::with(&[("dev", 3_600)]);
+        let key = World::key("dev");
+        assert_eq!(world.notices.next_of(&key, &SPANS, world.now), Some(3_000));
+        world.pass(3_000);
+        assert_eq!(world.notices.next_of(&key, &SPANS, world.now), Some(480));
+        world.notices.snooze(world.now);
+        assert_eq!(world.notices.next_of(&key, &SPANS, world.now), Some(600));
+        world.pass(600);
+        assert_eq!(world.notices.next_of(&key, &SPANS, world.now), None);
+    }
+
+    #[test]
+    fn a_notification_that_was_dismissed_is_not_named_by_the_next() {
+        let mut world = World::with(&[("dev", 3_600), ("prod", 4_000)]);
+        let shown = world.pass(3_000);
+        let Screen::Notice(notice) = &shown[0].1 else { panic!("{shown:?}") };
+        world.notices.gone(notice.generation + 1);
+        assert_eq!(world.notices.first_profile().as_deref(), Some("dev"));
+        world.notices.gone(notice.generation);
+        assert_eq!(world.notices.first_profile(), None);
+        assert_eq!(summary(&world.pass(400)[0].1), "AWS session of prod ends in 10 min");
+    }
+
+    #[test]
+    fn names_are_shown_as_they_are_and_harm_nothing() {
+        let entry = |name: &str| Entry { profiles: vec![name.to_owned()], account: None, left: 600 };
+        let notice =
+            Notice { generation: 1, entries: vec![entry("<b>a&b</b>\n\u{202e}"), entry(&"x".repeat(99))] };
+        let words = notice.words(false, true);
+        assert_eq!(
+            words.body,
+            format!(
+                "&lt;b&gt;a&amp;b&lt;/b&gt;\u{fffd}\u{fffd}: 10 min\n{}…: 10 min\n\
+                 Renew it with: mfa-agent login PROFILE",
+                "x".repeat(40)
+            )
+        );
+        assert!(notice.words(false, false).body.starts_with("<b>a&b</b>"));
+    }
+}

@@ -1,0 +1,372 @@
+//! Notifications: what is said, when, how often, and what a click does and does not do.
+
+use std::fmt::Write;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use protocol::{Reply, Request, Secret};
+
+use crate::support::{ACCOUNT, Bus, Sandbox, Server, key_of, wait_until};
+
+/// What a desktop's server usually can.
+const USUAL: &str = "actions body body-markup icon-static persistence";
+
+/// A machine with a session bus, whose agent lives by a clock of the test's.
+fn machine() -> (Sandbox, Bus, PathBuf) {
+    let mut sandbox = Sandbox::new();
+    let bus = Bus::start(&mut sandbox);
+    let clock = start(&mut sandbox);
+    (sandbox, bus, clock)
+}
+
+/// Starts the agent with a clock of its own.
+fn start(sandbox: &mut Sandbox) -> PathBuf {
+    let clock = sandbox.fake_clock();
+    assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
+    for variable in
+        ["LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC"]
+    {
+        sandbox.unset(variable);
+    }
+    clock
+}
+
+/// Moves the clocks, and lets the agent look at them: nothing tells it of a faked clock, but every request does.
+fn advance(sandbox: &Sandbox, clock: &Path, seconds: i64) {
+    sandbox.advance(clock, seconds);
+    assert!(matches!(sandbox.ask(Request::Log), Reply::Log(_)));
+}
+
+fn log(sandbox: &Sandbox) -> String {
+    let run = sandbox.run(&["agent", "log"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    run.stdout
+}
+
+#[track_caller]
+fn wait_for_log(sandbox: &Sandbox, words: &str) {
+    let start = Instant::now();
+    while !log(sandbox).contains(words) {
+        assert!(start.elapsed() < Duration::from_secs(30), "{}", log(sandbox));
+    }
+}
+
+/// How often a line is in the log.
+fn count(sandbox: &Sandbox, words: &str) -> usize {
+    log(sandbox).lines().filter(|line| line.contains(words)).count()
+}
+
+/// Clicks, and returns once the agent has understood it and whatever came before.
+fn click(sandbox: &Sandbox, server: &Server, id: u32) {
+    let before = count(sandbox, "Refresh clicked");
+    server.click(id, "refresh");
+    wait_until("the click arrives", || count(sandbox, "Refresh clicked") > before);
+}
+
+/// The time that an answer takes: the shortest of a few, since this machine may be busy with something else.
+fn answer_time(sandbox: &Sandbox) -> Duration {
+    let request = || Request::Shell { profile: "dev".to_owned() };
+    (0..5)
+        .map(|_| {
+            let start = Instant::now();
+            let _ = sandbox.ask(request());
+            start.elapsed()
+        })
+        .min()
+        .unwrap()
+}
+
+#[test]
+fn each_moment_is_shown_once_in_the_place_of_the_one_before() {
+    let (sandbox, bus, clock) = machine();
+    let server = bus.server(USUAL);
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 600 - 20);
+    advance(&sandbox, &clock, 43_200 - 600 + 1);
+    assert_eq!(
+        server.wait_for(1).arguments,
+        "\"mfa-agent\" 0 \"dialog-password\" \"AWS session of dev ends in 10 min\" \"Account 111122223333\" \
+         [\"refresh\", \"Refresh\", \"snooze\", \"Snooze 10 min\"] \
+         {\"desktop-entry\": \"mfa-agent\", \"urgency\": 1} -1"
+    );
+    advance(&sandbox, &clock, 43_200 - 600 + 5);
+    advance(&sandbox, &clock, 43_200 - 119);
+    let second = server.wait_for(2).arguments;
+    assert!(second.starts_with("\"mfa-agent\" 1 \"dialog-password\" \"AWS session of dev ends in 2 min\""));
+    advance(&sandbox, &clock, 43_200 + 1);
+    let third = server.wait_for(3).arguments;
+    assert!(third.starts_with("\"mfa-agent\" 1 \"dialog-password\" \"AWS session of dev has expired\""));
+    assert!(third.ends_with("\"urgency\": 2} 0"), "{third}");
+    advance(&sandbox, &clock, 43_200 + 3_600);
+    click(&sandbox, &server, 1);
+    assert_eq!(server.notified().len(), 3);
+    // Renewed elsewhere: taken back.
+    assert_eq!(server.count("CloseNotification 1"), 0);
+    sandbox.log_in("dev");
+    server.wait_for_call("CloseNotification 1", 1);
+}
+
+#[test]
+fn it_comes_within_a_second_of_its_moment_in_twenty_of_twenty_runs() {
+    let mut first = Sandbox::new();
+    let bus = Bus::start(&mut first);
+    let server = bus.server(USUAL);
+    let machines: Vec<_> = (0..20)
+        .map(|number| {
+            let mut sandbox = Sandbox::new();
+            sandbox.set("DBUS_SESSION_BUS_ADDRESS", bus.address());
+            sandbox.write(".config/mfa-agent/config.toml", "duration = '15m'\nnotify_before = ['14m54s']\n");
+            let profile = format!("run{number:02}");
+            sandbox.write(".aws/credentials", &format!("[{profile}]\n{}", key_of(&sandbox.alice)));
+            let config = format!("[profile {profile}]\nmfa_serial = {}\n", sandbox.serial);
+            sandbox.write(".aws/config", &config);
+            sandbox.log_in(&profile);
+            let Reply::Status(status) = sandbox.ask(Request::Status) else { panic!() };
+            assert!(status.sessions[0].next_notification.is_some_and(|left| left <= 6), "{status:?}");
+            (sandbox, profile, status.sessions[0].expires_at - (15 * 60 - 6))
+        })
+        .collect();
+    server.wait_for(machines.len());
+    let notified = server.notified();
+    let late: Vec<i64> = machines
+        .iter()
+        .map(|(_, profile, due)| {
+            let words = format!("\"AWS session of {profile} ends in 15 min\"");
+            let mut told = notified.iter().filter(|call| call.arguments.contains(&words));
+            let (Some(call), None) = (told.next(), told.next()) else { panic!("{profile}: {notified:?}") };
+            call.at.cast_signed() - (due * 1_000).cast_signed()
+        })
+        .collect();
+    // The boot-time clock may have come to it before the wall clock: they begin their seconds apart.
+    assert!(late.iter().all(|late| (-1_000..1_000).contains(late)), "{late:?} ms");
+}
+
+#[test]
+fn whatever_passed_while_the_machine_slept_is_one_notification() {
+    let (sandbox, bus, clock) = machine();
+    let server = bus.server(USUAL);
+    sandbox.log_in("dev");
+    // Back: nothing is due, and the session does not last longer for it.
+    advance(&sandbox, &clock, -7_200);
+    assert_eq!(server.notified(), []);
+    advance(&sandbox, &clock, 86_400);
+    let call = server.wait_for(1);
+    assert!(call.arguments.contains("AWS session of dev has expired"), "{call:?}");
+    advance(&sandbox, &clock, 86_400 + 7_200);
+    click(&sandbox, &server, 1);
+    assert_eq!(server.notified(), [call]);
+}
+
+#[test]
+fn a_click_counts_only_from_the_server_and_on_what_is_on_the_screen() {
+    let (sandbox, bus, clock) = machine();
+    let server = bus.server(USUAL);
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 599);
+    server.wait_for(1);
+    let calls = sandbox.simulator.calls_of("GetSessionToken").len();
+    // Anybody on the bus can send such a signal, to all and to the agent alone.
+    let agent = agents_name(&bus, &sandbox);
+    let signal =
+        ["/org/freedesktop/Notifications", "org.freedesktop.Notifications.ActionInvoked", "uint32:1"];
+    for action in ["string:refresh", "string:snooze"] {
+        bus.stranger("dbus-send", &["--session", "--type=signal", signal[0], signal[1], signal[2], action]);
+        let to = format!("--dest={agent}");
+        bus.stranger(
+            "dbus-send",
+            &["--session", "--type=signal", &to, signal[0], signal[1], signal[2], action],
+        );
+    }
+    // Nor is an action that was not offered one, nor one of another notification.
+    server.click(1, "erase");
+    server.click(7, "refresh");
+    click(&sandbox, &server, 1);
+    assert_eq!(count(&sandbox, "Refresh clicked for dev"), 1);
+    assert_eq!(count(&sandbox, "put off"), 0);
+    server.dismiss(1);
+    server.click(1, "refresh");
+    advance(&sandbox, &clock, 43_200 - 119);
+    // What was dismissed is not replaced.
+    assert!(server.wait_for(2).arguments.starts_with("\"mfa-agent\" 0 "));
+    click(&sandbox, &server, 2);
+    assert_eq!(count(&sandbox, "Refresh clicked"), 2);
+    assert_eq!(sandbox.simulator.calls_of("GetSessionToken").len(), calls, "a click opens no session");
+}
+
+/// The agent's name on the bus: of its connections the one that a process of its id has.
+fn agents_name(bus: &Bus, sandbox: &Sandbox) -> String {
+    let pid = sandbox.agent_pid();
+    (0..100)
+        .map(|number| format!(":1.{number}"))
+        .find(|name| bus.process_of(name) == Some(pid))
+        .expect("the agent is on the bus")
+}
+
+#[test]
+fn snooze_puts_off_for_ten_minutes() {
+    let (sandbox, bus, clock) = machine();
+    let server = bus.server(USUAL);
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 599);
+    server.wait_for(1);
+    server.click(1, "snooze");
+    wait_for_log(&sandbox, "notification: put off");
+    server.wait_for_call("CloseNotification 1", 1);
+    // Two minutes before the end it is quiet, and told of the end ten minutes after the click.
+    advance(&sandbox, &clock, 43_200 - 60);
+    assert_eq!(server.notified().len(), 1);
+    advance(&sandbox, &clock, 43_200 + 5);
+    assert!(server.wait_for(2).arguments.contains("AWS session of dev has expired"));
+}
+
+#[test]
+fn a_server_without_buttons_is_told_the_command() {
+    let (sandbox, bus, clock) = machine();
+    let server = bus.server("body");
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 599);
+    let call = server.wait_for(1).arguments;
+    assert!(call.contains("\"Account 111122223333\nRenew it with: mfa-agent login dev\" [] {"), "{call}");
+}
+
+#[test]
+fn two_sessions_that_are_due_together_are_one_notification() {
+    let mut sandbox = Sandbox::new();
+    let bus = Bus::start(&mut sandbox);
+    let server = bus.server(USUAL);
+    let bob = sandbox.simulator.user("444455556666", "bob");
+    let serial = bob.device("bob");
+    sandbox.write(
+        ".aws/credentials",
+        &format!("[dev]\n{}[prod]\n{}mfa_serial = {serial}\n", key_of(&sandbox.alice), key_of(&bob)),
+    );
+    let clock = start(&mut sandbox);
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 30);
+    let code = sandbox.simulator.unused_code(&serial).unwrap();
+    assert_eq!(sandbox.run(&["login", "prod", "--code", &code]).status, 0);
+    advance(&sandbox, &clock, 43_200 - 595);
+    let call = server.wait_for(1).arguments;
+    assert!(call.contains("\"2 AWS sessions end within 10 min\""), "{call}");
+    assert!(call.contains("\"dev (111122223333): 10 min\nprod (444455556666): 10 min\""), "{call}");
+    advance(&sandbox, &clock, 43_200 - 500);
+    click(&sandbox, &server, 1);
+    assert_eq!(server.notified().len(), 1);
+    assert_eq!(count(&sandbox, "Refresh clicked for dev"), 1, "the first to end");
+    // One of them is renewed: the notification names the other.
+    assert_eq!(sandbox.run(&["login", "dev", "--force", "--code", &sandbox.code()]).status, 0);
+    let call = server.wait_for(2).arguments;
+    assert!(call.starts_with("\"mfa-agent\" 1 ") && call.contains("AWS session of prod ends in"), "{call}");
+}
+
+#[test]
+fn five_hundred_sessions_that_end_together_are_one_notification() {
+    let mut sandbox = Sandbox::new();
+    let bus = Bus::start(&mut sandbox);
+    let server = bus.server(USUAL);
+    let (mut credentials, mut config, mut serials) = (String::new(), String::new(), Vec::new());
+    for number in 0..500 {
+        let name = format!("user{number:03}");
+        let user = sandbox.simulator.user(ACCOUNT, &name);
+        let serial = user.device(&name);
+        write!(credentials, "[{name}]\n{}", key_of(&user)).unwrap();
+        writeln!(config, "[profile {name}]\nmfa_serial = {serial}").unwrap();
+        serials.push((name, serial));
+    }
+    sandbox.write(".aws/credentials", &credentials);
+    sandbox.write(".aws/config", &config);
+    let clock = start(&mut sandbox);
+    for (name, serial) in &serials {
+        let code = Secret::new(sandbox.simulator.unused_code(serial).unwrap());
+        let login = Request::Login { profile: Some(name.clone()), code, duration: None, at_least: None };
+        assert!(matches!(sandbox.ask(login), Reply::Session(_)), "{name}");
+    }
+    advance(&sandbox, &clock, 43_200 - 599);
+    let call = server.wait_for(1).arguments;
+    assert!(call.contains("\"500 AWS sessions end within ") && call.contains("and 496 more"), "{call}");
+    advance(&sandbox, &clock, 43_200 - 500);
+    click(&sandbox, &server, 1);
+    assert_eq!(server.notified().len(), 1);
+}
+
+#[test]
+fn without_a_bus_nothing_fails_and_one_that_comes_later_is_used() {
+    let mut sandbox = Sandbox::new();
+    let clock = start(&mut sandbox);
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 599);
+    wait_for_log(&sandbox, "notification: not shown: no session bus");
+    assert!(answer_time(&sandbox) < Duration::from_millis(200));
+    advance(&sandbox, &clock, 43_200 - 119);
+    // Where a login on the desktop puts it.
+    let bus = Bus::start(&mut sandbox);
+    let server = bus.server(USUAL);
+    let link = sandbox.runtime().parent().unwrap().join("bus");
+    std::os::unix::fs::symlink(bus.address().strip_prefix("unix:path=").unwrap(), link).unwrap();
+    advance(&sandbox, &clock, 43_200 + 1);
+    assert!(server.wait_for(1).arguments.contains("AWS session of dev has expired"));
+    assert_eq!(count(&sandbox, "notification: not shown"), 1, "{}", log(&sandbox));
+}
+
+#[test]
+fn a_bus_that_never_answers_delays_nobody() {
+    let mut sandbox = Sandbox::new();
+    let path = sandbox.home().join("silent");
+    let silent = UnixListener::bind(&path).unwrap();
+    silent.set_nonblocking(true).unwrap();
+    sandbox.set("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", path.display()));
+    let clock = start(&mut sandbox);
+    sandbox.log_in("dev");
+    assert!(silent.accept().is_err(), "nobody connects before there is something to show");
+    advance(&sandbox, &clock, 43_200 - 599);
+    let mut connection = None;
+    wait_until("the agent connects", || {
+        connection = silent.accept().ok();
+        connection.is_some()
+    });
+    // While it waits for the bus.
+    assert!(answer_time(&sandbox) < Duration::from_millis(200));
+    wait_for_log(&sandbox, "notification: not shown: the session bus does not answer");
+    drop(connection);
+}
+
+#[test]
+fn a_server_that_comes_later_shows_what_was_missed_and_one_that_dies_is_survived() {
+    let (sandbox, bus, clock) = machine();
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 599);
+    wait_for_log(&sandbox, "notification: not shown: no notification server");
+    assert!(answer_time(&sandbox) < Duration::from_millis(200));
+    let server = bus.server(USUAL);
+    assert!(server.wait_for(1).arguments.contains("AWS session of dev ends in 10 min"));
+    // Its ids begin anew: nothing of the next server's is replaced.
+    server.kill();
+    let server = bus.server(USUAL);
+    let before = server.notified().len();
+    advance(&sandbox, &clock, 43_200 - 119);
+    let call = server.wait_for(before + 1).arguments;
+    assert!(call.starts_with("\"mfa-agent\" 0 ") && call.contains("ends in 2 min"), "{call}");
+    click(&sandbox, &server, 1);
+    assert!(answer_time(&sandbox) < Duration::from_millis(200));
+}
+
+#[test]
+fn a_bus_that_dies_takes_nothing_with_it() {
+    let (sandbox, mut bus, clock) = machine();
+    let server = bus.server(USUAL);
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 599);
+    server.wait_for(1);
+    let agent = sandbox.agent_pid();
+    bus.kill();
+    drop(server);
+    assert!(answer_time(&sandbox) < Duration::from_millis(200));
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+    bus.start_again();
+    let server = bus.server(USUAL);
+    let before = server.notified().len();
+    advance(&sandbox, &clock, 43_200 - 119);
+    assert!(server.wait_for(before + 1).arguments.contains("ends in 2 min"));
+    assert_eq!(sandbox.agent_pid(), agent);
+}

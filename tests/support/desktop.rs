@@ -1,0 +1,218 @@
+//! A session bus of a test's own, and notification servers on it: python-dbusmock's, which notes each call.
+
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::{Sandbox, tool, wait_until};
+
+const NOTIFICATIONS: &str = "org.freedesktop.Notifications";
+
+/// A message bus.
+pub struct Bus {
+    daemon: Child,
+    folder: PathBuf,
+}
+
+/// A notification server, as a process.
+pub struct Server {
+    process: Child,
+    log: PathBuf,
+    address: String,
+}
+
+/// One call of `Notify`, as the server saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notified {
+    /// When, in milliseconds since the epoch.
+    pub at: u64,
+    /// All arguments, as the server writes them down.
+    pub arguments: String,
+}
+
+impl Bus {
+    /// A bus for a sandbox; everything that is run in it from now on finds this one.
+    pub fn start(sandbox: &mut Sandbox) -> Self {
+        let folder = sandbox.home().join("bus");
+        fs::create_dir_all(&folder).unwrap();
+        let bus = Self { daemon: Self::run(&folder), folder };
+        sandbox.set("DBUS_SESSION_BUS_ADDRESS", bus.address());
+        bus
+    }
+
+    /// Its address.
+    pub fn address(&self) -> String {
+        format!("unix:path={}", self.folder.join("socket").display())
+    }
+
+    /// Ends the bus, and with it every connection.
+    pub fn kill(&mut self) {
+        self.daemon.kill().unwrap();
+        self.daemon.wait().unwrap();
+    }
+
+    /// Starts it again, at the same address.
+    pub fn start_again(&mut self) {
+        self.daemon = Self::run(&self.folder);
+    }
+
+    fn run(folder: &Path) -> Child {
+        let socket = folder.join("socket");
+        let _ = fs::remove_file(&socket);
+        // Nothing is started by a call: what is not there is not there.
+        let configuration = format!(
+            "<busconfig><type>session</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>\
+             <policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/>\
+             <allow eavesdrop=\"true\"/><allow own=\"*\"/></policy></busconfig>",
+            socket.display()
+        );
+        let file = folder.join("configuration");
+        fs::write(&file, configuration).unwrap();
+        let daemon = Command::new(tool("dbus-daemon"))
+            .args(["--nofork", "--nopidfile", "--config-file"])
+            .arg(file)
+            .env_clear()
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_until("the bus listens", || UnixStream::connect(&socket).is_ok());
+        daemon
+    }
+
+    /// A server with these capabilities.
+    pub fn server(&self, capabilities: &str) -> Server {
+        let log = self.folder.join("calls");
+        let process = Command::new("/usr/bin/python3")
+            .args(["-m", "dbusmock", "--session", "-l"])
+            .arg(&log)
+            .args(["--template", "notification_daemon", "-p"])
+            .arg(serde_json::json!({ "capabilities": capabilities }).to_string())
+            .env("DBUS_SESSION_BUS_ADDRESS", self.address())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Server { process, log, address: self.address() };
+        wait_until("the server owns its name", || {
+            self.ask("NameHasOwner", NOTIFICATIONS).starts_with("(true")
+        });
+        server
+    }
+
+    /// The process behind a connection, by its unique name.
+    pub fn process_of(&self, name: &str) -> Option<i32> {
+        let reply = self.ask("GetConnectionUnixProcessID", name);
+        // (uint32 4711,)
+        reply.strip_prefix("(uint32 ")?.split(',').next()?.parse().ok()
+    }
+
+    /// What the bus answers.
+    fn ask(&self, method: &str, argument: &str) -> String {
+        let name = "org.freedesktop.DBus";
+        let run = Command::new(tool("gdbus"))
+            .args(["call", "--session", "--dest", name, "--object-path", "/org/freedesktop/DBus"])
+            .args(["--method", &format!("{name}.{method}"), argument])
+            .env("DBUS_SESSION_BUS_ADDRESS", self.address())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&run.stdout).into_owned()
+    }
+
+    /// Runs a program on this bus that is neither the agent's nor the server's, to its end.
+    pub fn stranger(&self, program: &str, arguments: &[&str]) {
+        let run = Command::new(tool(program))
+            .args(arguments)
+            .env("DBUS_SESSION_BUS_ADDRESS", self.address())
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{run:?}");
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+impl Server {
+    /// All calls of `Notify` until now.
+    pub fn notified(&self) -> Vec<Notified> {
+        self.calls("Notify ").into_iter().map(|(at, arguments)| Notified { at, arguments }).collect()
+    }
+
+    /// How often a method was called, by the beginning of its line in the log.
+    pub fn count(&self, call: &str) -> usize {
+        self.calls(call).len()
+    }
+
+    /// Waits until `Notify` was called so often, and returns the last call.
+    #[track_caller]
+    pub fn wait_for(&self, calls: usize) -> Notified {
+        wait_until(&format!("call {calls} of Notify"), || self.notified().len() >= calls);
+        self.notified()[calls - 1].clone()
+    }
+
+    /// Waits until a method was called so often.
+    #[track_caller]
+    pub fn wait_for_call(&self, call: &str, calls: usize) {
+        wait_until(&format!("call {calls} of {call}"), || self.count(call) >= calls);
+    }
+
+    /// The person clicks a button.
+    pub fn click(&self, id: u32, action: &str) {
+        self.emit("ActionInvoked", "us", &format!("[<uint32 {id}>, <'{action}'>]"));
+    }
+
+    /// The person takes a notification away.
+    pub fn dismiss(&self, id: u32) {
+        self.emit("NotificationClosed", "uu", &format!("[<uint32 {id}>, <uint32 2>]"));
+    }
+
+    fn emit(&self, signal: &str, signature: &str, arguments: &str) {
+        let name = NOTIFICATIONS;
+        let run = Command::new(tool("gdbus"))
+            .args(["call", "--session", "--dest", name, "--object-path", "/org/freedesktop/Notifications"])
+            .args(["--method", "org.freedesktop.DBus.Mock.EmitSignal", name, signal, signature, arguments])
+            .env("DBUS_SESSION_BUS_ADDRESS", &self.address)
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{run:?}");
+    }
+
+    /// Ends it as nobody can refuse.
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn calls(&self, call: &str) -> Vec<(u64, String)> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        // A line begins with a time; without one it goes on with an argument that has more lines than one.
+        let mut entries: Vec<(u64, String)> = Vec::new();
+        for line in log.lines() {
+            let begins = line.split_once(' ').and_then(|(at, what)| {
+                let (seconds, rest) = at.split_once('.')?;
+                Some((format!("{seconds}{rest:0<3}").parse().ok()?, what.to_owned()))
+            });
+            match (begins, entries.last_mut()) {
+                (Some(entry), _) => entries.push(entry),
+                (None, Some((_, before))) => {
+                    before.push('\n');
+                    before.push_str(line);
+                }
+                (None, None) => {}
+            }
+        }
+        let calls = entries.into_iter();
+        calls.filter_map(|(at, what)| Some((at, what.strip_prefix(call)?.to_owned()))).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
