@@ -1,8 +1,10 @@
 //! The prompt's hook, in real shells on pseudo-terminals.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
-use crate::support::{SHELLS, Sandbox, Session, Shell, processes, wait_until};
+use crate::support::{SHELLS, Sandbox, Session, Shell, processes, tool, wait_until};
 
 /// Types `use dev` and the code.
 #[track_caller]
@@ -66,8 +68,7 @@ fn a_renewal_elsewhere_is_here_at_the_next_prompt_without_a_word() {
 
 #[test]
 fn a_terminal_that_sat_idle_runs_its_very_next_command_with_the_new_key() {
-    // bash before 5.3 has no way to look before a command; bash-preexec gives it one.
-    for shell in [Shell::Zsh, Shell::Fish] {
+    for shell in SHELLS.into_iter().filter(|shell| shell.looks_before_commands()) {
         let sandbox = Sandbox::new();
         let session = Session::start(&sandbox, shell);
         use_dev(&sandbox, &session);
@@ -253,4 +254,43 @@ fn a_quiet_prompt_makes_no_process() {
         }
         assert_eq!(processes(&trace), before, "{shell:?}");
     }
+}
+
+#[test]
+fn a_shell_of_another_user_drops_what_it_cannot_look_after() {
+    if !rustix::process::geteuid().is_root() {
+        // sudo would ask for a password; the run in CI does not need one.
+        assert!(std::env::var_os("CI").is_none(), "CI runs these tests as root");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let session = Session::start(&sandbox, Shell::Bash);
+    use_dev(&sandbox, &session);
+    // What the other user may run and read.
+    let folder = sandbox.home().join("bin");
+    fs::create_dir(&folder).unwrap();
+    let client = folder.join("mfa-agent");
+    fs::copy(env!("CARGO_BIN_EXE_mfa-agent"), &client).unwrap();
+    sandbox.write("bin/rc", &format!("PS1='> '\neval \"$({} init bash)\"\n", client.display()));
+    for path in [sandbox.home().parent().unwrap(), &sandbox.home(), &folder] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o711)).unwrap();
+    }
+    let own = session.key_id();
+    let start = session.terminal.screen().len();
+    session.terminal.type_in(&format!(
+        "{} -E -u nobody /bin/bash --noprofile --rcfile {}/rc -i\r",
+        tool("sudo").display(),
+        folder.display()
+    ));
+    session.terminal.wait_for_after(start, "mfa-agent: ");
+    session.run("true");
+    let shown = session.run("echo \"$(id -un)=${AWS_ACCESS_KEY_ID-}=$MFA_AGENT_PROFILE\"");
+    assert!(shown.contains("nobody==dev\r\n"), "{shown}");
+    let said = session.terminal.screen()[start..].matches("mfa-agent: ").count();
+    assert_eq!(said, 1, "{}", &session.terminal.screen()[start..]);
+    // The shell that it was started from still has its own.
+    let start = session.terminal.screen().len();
+    session.terminal.type_in("exit\r");
+    session.terminal.wait_for_after(start, "exit\r\n> ");
+    assert_eq!(session.key_id(), own);
 }

@@ -24,8 +24,8 @@ fn case_34_a_renewal_elsewhere_costs_one_process() {
 
 #[test]
 fn case_35_an_idle_terminal_runs_its_first_command_with_the_new_key() {
-    // bash: 12, where bash-preexec looks; from 5.3 on PS0 does, and before it nothing can.
-    for shell in [Shell::Zsh, Shell::Fish] {
+    // bash before 5.3: 12, where bash-preexec looks.
+    for shell in SHELLS.into_iter().filter(|shell| shell.looks_before_commands()) {
         let sandbox = Sandbox::new();
         let session = using_dev(&sandbox, shell, "", "");
         let first = session.key_id();
@@ -53,8 +53,8 @@ fn case_36_after_an_expiry_that_nobody_told_the_first_command_has_no_key() {
             let file = std::fs::OpenOptions::new().write(true).open(&lease).unwrap();
             file.set_modified(past).unwrap();
         }
-        // bash before 5.3 sees it one command later.
-        if shell == Shell::Bash {
+        // Else it is seen one command later.
+        if !shell.looks_before_commands() {
             session.run("true");
         }
         assert_eq!(session.key_id(), None, "{shell:?}");

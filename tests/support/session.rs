@@ -34,6 +34,13 @@ impl Shell {
         }
     }
 
+    /// Whether it has something that runs before a command: zsh and fish do, bash from 5.3 on.
+    pub fn looks_before_commands(self) -> bool {
+        let script = "[[ ${BASH_VERSINFO[0]}${BASH_VERSINFO[1]} -ge 53 ]]";
+        let new_enough = || std::process::Command::new(tool("bash")).args(["-c", script]).status().unwrap();
+        self != Self::Bash || new_enough().success()
+    }
+
     /// The line of its rc file that loads the hook.
     pub fn load(self) -> String {
         let client = env!("CARGO_BIN_EXE_mfa-agent");
