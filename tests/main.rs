@@ -8,6 +8,7 @@ mod errors;
 mod exec;
 mod hooks;
 mod lifecycle;
+mod live;
 mod lock;
 mod login;
 mod mfa_process;

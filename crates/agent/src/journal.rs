@@ -31,6 +31,13 @@ impl Journal {
         self.0.push_back(LogEntry { at: now.wall, pid: peer.pid, program: peer.program.clone(), event });
     }
 
+    /// Adds an entry, unless the latest one says the same.
+    pub fn note_once(&mut self, now: Now, peer: &Peer, event: String) {
+        if self.0.back().is_none_or(|latest| latest.event != event) {
+            self.note(now, peer, event);
+        }
+    }
+
     /// All entries, oldest first.
     pub fn latest(&self) -> Vec<LogEntry> {
         self.0.iter().cloned().collect()

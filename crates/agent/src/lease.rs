@@ -27,6 +27,17 @@ pub enum Told {
         /// How many of the moments worth telling had passed.
         level: usize,
     },
+    /// This grant of live access stands, and its session is there.
+    Live {
+        /// The grant's number.
+        grant: u64,
+        /// The number of the session that a code opened.
+        number: u64,
+        /// That session.
+        root: SessionKey,
+        /// How many of the moments worth telling had passed.
+        level: usize,
+    },
     /// There are none, until this session is there.
     Ended {
         /// The session that is missing.
@@ -44,8 +55,8 @@ pub struct Leases {
     start: u64,
     /// Counts up with every lease: no name comes twice.
     counter: u64,
-    /// By profile: what is true now, and the lease's name.
-    given: BTreeMap<String, (Told, String)>,
+    /// By profile, and whether it is live access: what is true now, and the lease's name.
+    given: BTreeMap<(String, bool), (Told, String)>,
 }
 
 impl Leases {
@@ -69,13 +80,14 @@ impl Leases {
     /// when it is over, in seconds since the epoch. The name ends with the last four characters of the key id
     /// that the shell was given, so that a shell can tell a key that the person set by hand.
     pub fn give(&mut self, profile: &str, told: Told, until: u64, key_id: &str) -> io::Result<String> {
-        if let Some((given, name)) = self.given.get(profile)
+        let key = (profile.to_owned(), matches!(told, Told::Live { .. }));
+        if let Some((given, name)) = self.given.get(&key)
             && *given == told
             && self.folder.join(name).exists()
         {
             return Ok(name.clone());
         }
-        self.revoke(profile);
+        self.revoke(&key);
         self.counter += 1;
         let mut hasher = DefaultHasher::new();
         (profile, self.start, self.counter).hash(&mut hasher);
@@ -84,31 +96,35 @@ impl Leases {
         let path = self.folder.join(&name);
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.set_modified(UNIX_EPOCH + Duration::from_secs(until))?;
-        self.given.insert(profile.to_owned(), (told, name.clone()));
+        self.given.insert(key, (told, name.clone()));
         Ok(name)
     }
 
     /// Takes the leases back for which `still_true` says no.
     pub fn keep(&mut self, mut still_true: impl FnMut(&Told) -> bool) {
-        let over: Vec<String> = self
+        let over: Vec<_> = self
             .given
             .iter()
             .filter(|(_, (told, _))| !still_true(told))
-            .map(|(profile, _)| profile.clone())
+            .map(|(key, _)| key.clone())
             .collect();
-        for profile in over {
-            self.revoke(&profile);
+        for key in over {
+            self.revoke(&key);
         }
     }
 
     /// The profiles whose shells hold credentials of a session with one of these numbers.
     pub fn profiles_of(&self, numbers: &[u64]) -> Vec<String> {
         let holds = |told: &Told| matches!(told, Told::Ready { number, .. } if numbers.contains(number));
-        self.given.iter().filter(|(_, (told, _))| holds(told)).map(|(profile, _)| profile.clone()).collect()
+        self.given
+            .iter()
+            .filter(|(_, (told, _))| holds(told))
+            .map(|((profile, _), _)| profile.clone())
+            .collect()
     }
 
-    fn revoke(&mut self, profile: &str) {
-        if let Some((_, name)) = self.given.remove(profile) {
+    fn revoke(&mut self, key: &(String, bool)) {
+        if let Some((_, name)) = self.given.remove(key) {
             // Gone already is as good.
             let _ = fs::remove_file(self.folder.join(name));
         }

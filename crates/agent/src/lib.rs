@@ -10,6 +10,7 @@ mod environment;
 mod explain;
 mod journal;
 mod lease;
+mod live;
 mod notify;
 mod platform;
 mod profile;

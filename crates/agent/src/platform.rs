@@ -12,13 +12,19 @@ mod unix;
 #[cfg(target_os = "linux")]
 use linux::hide;
 #[cfg(target_os = "linux")]
-pub use linux::{Alarm, FolderWatch, boot_seconds, close_inherited, for_own_uid, harden, program_of};
+pub use linux::{
+    Alarm, FolderWatch, ProcessEnd, boot_seconds, close_inherited, for_own_uid, harden, is_own_connection,
+    program_of,
+};
 #[cfg(unix)]
 pub use locked_page::LockedPage;
 #[cfg(all(unix, not(target_os = "linux")))]
 use other_unix::hide;
 #[cfg(all(unix, not(target_os = "linux")))]
-pub use other_unix::{Alarm, FolderWatch, boot_seconds, close_inherited, for_own_uid, harden, program_of};
+pub use other_unix::{
+    Alarm, FolderWatch, ProcessEnd, boot_seconds, close_inherited, for_own_uid, harden, is_own_connection,
+    program_of,
+};
 #[cfg(unix)]
 pub use unix::{
     Fingerprint, create_private_folder, detach, fingerprint, give_back_file_limit, host, is_ours_alone,

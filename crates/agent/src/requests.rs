@@ -135,7 +135,7 @@ pub fn parse(line: &[u8]) -> Result<Request, Refusal> {
 pub async fn answer(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, request: Request) -> Outcome {
     sessions.catch_up();
     let subject = subject(&request);
-    let outcome = dispatch(sessions, identity, request).await;
+    let outcome = dispatch(sessions, identity, peer, request).await;
     if let Some(subject) = subject {
         let event = format!("{subject}: {}", result(&outcome.reply));
         sessions.state().journal.note(Now::read(), peer, event);
@@ -143,7 +143,7 @@ pub async fn answer(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, 
     outcome
 }
 
-async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, request: Request) -> Outcome {
+async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, request: Request) -> Outcome {
     let answer = match request {
         Request::Credentials { profile, ask, replaces, min_ttl, duration } => {
             let lasting = Lasting { duration, at_least: min_ttl };
@@ -155,6 +155,18 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, request: Reques
                 Err(refusal) => Err(refusal),
             }
         }
+        Request::Live { profile, ask, replaces, own, min_ttl, duration } => {
+            let process = own.then_some(peer);
+            let lasting = Lasting { duration, at_least: min_ttl };
+            match sessions.live(profile.as_deref(), ask, replaces.as_deref(), process, lasting).await {
+                Ok(Opened::Ready(live)) => Ok(Reply::Live(live)),
+                Ok(Opened::YourTurn(question, claim)) => {
+                    return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
+                }
+                Err(refusal) => Err(refusal),
+            }
+        }
+        Request::Revoke { grants } => Ok(Reply::Revoked { grants: sessions.revoke(&grants) }),
         Request::Session { profile, ask, force, duration } => {
             match sessions.session(profile.as_deref(), ask, force, Lasting { duration, at_least: None }).await
             {
@@ -169,10 +181,10 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, request: Reques
             .login(profile.as_deref(), &code, Lasting { duration, at_least })
             .await
             .map(Reply::Session),
-        Request::Shell { profile } => sessions.shell(&profile).await.map(Reply::Shell),
+        Request::Shell { profile, live } => sessions.shell(&profile, live).await.map(Reply::Shell),
         Request::Lock { wipe: false } => Ok(Reply::Locked { sessions: sessions.lock() }),
         Request::Lock { wipe: true } => {
-            sessions.logout(&[], true).await.map(|sessions| Reply::Locked { sessions })
+            sessions.logout(&[], true).await.map(|(sessions, _)| Reply::Locked { sessions })
         }
         Request::Unlock { profile, ask } => match sessions.unlock(profile.as_deref(), ask).await {
             Ok(Opened::Ready(sessions)) => Ok(Reply::Unlocked { sessions }),
@@ -182,7 +194,8 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, request: Reques
             Err(refusal) => Err(refusal),
         },
         Request::Logout { profiles, all } => {
-            sessions.logout(&profiles, all).await.map(|sessions| Reply::LoggedOut { sessions })
+            let ended = sessions.logout(&profiles, all).await;
+            ended.map(|(sessions, grants)| Reply::LoggedOut { sessions, grants })
         }
         Request::Status => Ok(Reply::Status(status(sessions, identity))),
         Request::Profiles { after } => sessions.files().await.map(|files| {
@@ -213,6 +226,9 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, request: Reques
 
 fn status(sessions: &Sessions, identity: &Identity) -> Status {
     let environment = sessions.environment();
+    // One look at the lock each: within the expression below its guard would live to the end.
+    let live = sessions.state().grants.address().map(|address| address.to_string());
+    let grants = sessions.grants();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         protocol: PROTOCOL,
@@ -229,6 +245,8 @@ fn status(sessions: &Sessions, identity: &Identity) -> Status {
         memory: Some(sessions.memory()),
         waiting: sessions.waiting(),
         sessions: sessions.state().describe(Now::read()),
+        live,
+        grants,
     }
 }
 
@@ -240,7 +258,10 @@ fn subject(request: &Request) -> Option<String> {
         Request::Credentials { profile, .. } => Some(format!("credentials of {}", name(profile))),
         Request::Session { profile, .. } => Some(format!("session of {}", name(profile))),
         Request::Login { profile, .. } => Some(format!("login to {}", name(profile))),
-        Request::Shell { profile } => Some(format!("prompt with {}", short(profile))),
+        Request::Live { profile, own: false, .. } => Some(format!("live access to {}", name(profile))),
+        Request::Live { profile, .. } => Some(format!("live access to {} for one process", name(profile))),
+        Request::Revoke { .. } => Some("end of live access".to_owned()),
+        Request::Shell { profile, .. } => Some(format!("prompt with {}", short(profile))),
         Request::Lock { wipe: false } => Some("lock".to_owned()),
         Request::Lock { wipe: true } => Some("lock and wipe".to_owned()),
         Request::Unlock { .. } => Some("unlock".to_owned()),
@@ -280,6 +301,7 @@ fn result(reply: &Reply) -> &'static str {
             _ => "refused",
         },
         Reply::Shell(ShellState::Ready { .. }) => "credentials",
+        Reply::Shell(ShellState::Live { .. }) => "live access",
         Reply::Shell(ShellState::Ended { .. }) => "no credentials",
         Reply::Session(session) if session.reused => "held already",
         Reply::Session(_) => "a new session",

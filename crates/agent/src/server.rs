@@ -98,6 +98,7 @@ where
         request,
         Request::Credentials { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
             | Request::Session { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
+            | Request::Live { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
             | Request::Unlock { ask: Ask::Wait | Ask::Person, .. }
     );
     // A panic ends this one request, and the client is told.

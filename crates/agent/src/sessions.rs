@@ -1,5 +1,6 @@
 //! The rule: have it and it is good, give it; else it needs a code; with the code ask STS, keep it, give it.
 
+mod live;
 mod lock;
 mod process;
 mod resolve;
@@ -21,6 +22,7 @@ use crate::environment::{Environment, Service};
 use crate::explain::{Call, code_is_spent};
 use crate::journal::Journal;
 use crate::lease::{Leases, Told};
+use crate::live::Grants;
 use crate::notify::Notices;
 use crate::profile::{self, ConfigFiles};
 use crate::questions::{Place, Questions, Turn};
@@ -58,6 +60,8 @@ pub struct State {
     pub journal: Journal,
     /// What shells were told; none where the folder cannot be used.
     pub leases: Option<Leases>,
+    /// Who gets credentials over HTTP.
+    pub grants: Grants,
     /// How long before its end people are told of it, in seconds, longest first.
     notify_before: Vec<u32>,
     /// The numbers of sessions whose end somebody was told of, with how many moments had passed.
@@ -350,8 +354,9 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Forgets the sessions behind profiles, or all. Says how many that codes opened.
-    pub async fn logout(&self, profiles: &[String], all: bool) -> Result<usize, Refusal> {
+    /// Forgets the sessions behind profiles, or all, and ends the live access to them. Says how many sessions that
+    /// codes opened, and how many grants.
+    pub async fn logout(&self, profiles: &[String], all: bool) -> Result<(usize, usize), Refusal> {
         let default;
         let profiles = if profiles.is_empty() && !all {
             default = [self.default_profile(&*self.files().await?)?];
@@ -372,12 +377,15 @@ impl Sessions {
         }
         let mut state = self.state();
         let forgotten = roots.iter().filter(|root| state.vault.forget(root)).count();
+        let ended = state
+            .grants
+            .end(|granted| all || roots.contains(&granted.root) || profiles.contains(&granted.profile));
         state.forgets += 1;
         state.devices.clear();
         state.sync_leases(Now::read());
         drop(state);
         self.questions.changed();
-        Ok(forgotten)
+        Ok((forgotten, ended))
     }
 
     /// Forgets everything: the agent leaves.
@@ -386,6 +394,7 @@ impl Sessions {
         state.vault = Vault::default();
         state.codes = Codes::default();
         state.leases = None;
+        state.grants = Grants::default();
     }
 
     /// Resolves when the session that somebody was asked for is there, from wherever.
@@ -648,12 +657,18 @@ impl State {
         if self.would_be_lost(now) == 0 {
             self.lock.dissolve();
         }
-        let Self { vault, leases, notify_before, told, lock, .. } = self;
+        let Self { vault, leases, notify_before, told, lock, grants, .. } = self;
         told.retain(|(number, _)| vault.holds(*number));
         if let Some(leases) = leases {
             leases.keep(|told| match told {
                 Told::Ready { number, root, level } => {
                     !lock.is_closed()
+                        && vault.holds(*number)
+                        && *level == passed(notify_before, vault.left(root, now))
+                }
+                Told::Live { grant, number, root, level } => {
+                    !lock.is_closed()
+                        && grants.stands(*grant)
                         && vault.holds(*number)
                         && *level == passed(notify_before, vault.left(root, now))
                 }

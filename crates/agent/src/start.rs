@@ -21,8 +21,8 @@ use crate::lease::Leases;
 use crate::platform::{self, Alarm, FolderWatch};
 use crate::requests::{self, Identity, OwnSocket};
 use crate::sealed::Sealer;
-use crate::server;
 use crate::sessions::Sessions;
+use crate::{live, server};
 
 const USAGE: &str = "\
 mfa-agentd, the agent behind mfa-agent. People start it with `mfa-agent agent start`.
@@ -239,12 +239,14 @@ async fn serve(
     };
     let mut listener = listener;
     let mut keeping_watch = pin!(sessions.clone().keep_watch(alarm));
+    let mut serving_live = pin!(live::serve(sessions.clone()));
     let mut termination = pin!(platform::termination());
     loop {
         let serving = server::serve(listener, sessions.clone(), connections(), stop.clone(), handle.clone());
         tokio::select! {
             () = serving => break,
             () = &mut keeping_watch => break,
+            () = &mut serving_live => break,
             () = stop.notified() => break,
             () = &mut termination => break,
             () = lost() => {}

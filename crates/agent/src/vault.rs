@@ -224,6 +224,12 @@ impl Vault {
         }
     }
 
+    /// The profiles that were served from the sessions with these numbers.
+    pub fn profiles_of(&self, numbers: &[u64]) -> BTreeSet<String> {
+        let served = self.sessions.values().filter(|held| numbers.contains(&held.number));
+        served.flat_map(|held| held.profiles.iter().cloned()).collect()
+    }
+
     /// Whether the session with this number is still held.
     pub fn holds(&self, number: u64) -> bool {
         self.sessions.values().any(|held| held.number == number)

@@ -355,8 +355,10 @@ fn patience(request: &Request) -> Duration {
     match request {
         Request::Credentials { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Session { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
+        | Request::Live { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Unlock { ask: Ask::Wait | Ask::Person, .. } => Duration::from_mins(15),
         Request::Credentials { .. }
+        | Request::Live { .. }
         | Request::Session { .. }
         | Request::Unlock { .. }
         | Request::Login { .. }
@@ -365,6 +367,7 @@ fn patience(request: &Request) -> Duration {
         Request::Shell { .. } => Duration::from_millis(200),
         Request::Lock { .. }
         | Request::Logout { .. }
+        | Request::Revoke { .. }
         | Request::Status
         | Request::Log
         | Request::Stop { .. } => Duration::from_secs(5),

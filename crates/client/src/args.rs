@@ -250,6 +250,9 @@ pub struct Logout {
     /// Every session
     #[arg(long, conflicts_with = "names")]
     pub all: bool,
+    /// Not the sessions: live access to them, that of these numbers (see `status`) or all
+    #[arg(long, value_name = "NUMBER", num_args = 0.., conflicts_with_all = ["names", "all"])]
+    pub live: Option<Vec<u64>>,
 }
 
 /// `mfa-agent lock`

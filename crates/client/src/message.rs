@@ -231,6 +231,11 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             format!("the agent did not understand the request: {problem}"),
             "mfa-agent agent restart".to_owned(),
         ),
+        Refusal::NoLive { problem } => (
+            Exit::Agent,
+            format!("the agent cannot serve live access: {problem}"),
+            "mfa-agent status shows the grants, mfa-agent logout --live ends them".to_owned(),
+        ),
         Refusal::WouldForget { sessions } => (
             Exit::Failed,
             format!(
@@ -315,9 +320,14 @@ fn aws(action: &str, code: &str, message: &str, problem: &AwsProblem) -> (String
     }
 }
 
-/// `1 session`, `2 sessions`.
+/// `1 session`, `2 sessions`, `2 live accesses`.
 pub fn counted(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+    let plural = match thing.ends_with('s') {
+        _ if number == 1 => "",
+        true => "es",
+        false => "s",
+    };
+    format!("{number} {thing}{plural}")
 }
 
 fn configure(section: &str) -> String {

@@ -99,11 +99,39 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at_least: Option<u32>,
     },
+    /// Let programs get the credentials of a profile over HTTP, by the SDKs' container protocol. Answered by
+    /// [`Reply::Live`].
+    Live {
+        /// The profile, or the configured default one.
+        profile: Option<String>,
+        /// What this client does if a code is needed.
+        ask: Ask,
+        /// The profile whose variables the shell holds now (`MFA_AGENT_PROFILE`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<String>,
+        /// A grant of this process's own, that ends with it; else one that the profile's shells share.
+        #[serde(default)]
+        own: bool,
+        /// The session that a code opens must last this long, in seconds: one that ends earlier is renewed first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min_ttl: Option<u32>,
+        /// How long a session shall last that the profile's `mfa_process` opens, in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration: Option<u32>,
+    },
+    /// End grants of live access. Answered by [`Reply::Revoked`].
+    Revoke {
+        /// Their numbers; none for all.
+        grants: Vec<u64>,
+    },
     /// What has become of a profile since a shell was told of it? Asked by the prompt's hook; answered at
     /// once, without a call to AWS, by [`Reply::Shell`].
     Shell {
         /// The shell's profile (`MFA_AGENT_PROFILE`).
         profile: String,
+        /// The shell has live access (`MFA_AGENT_LIVE`).
+        #[serde(default)]
+        live: bool,
     },
     /// Give nothing out until it is proved who asks. Answered by [`Reply::Locked`].
     Lock {
@@ -169,6 +197,13 @@ pub enum Ask {
 pub enum Reply {
     /// To [`Request::Credentials`].
     Credentials(Credentials),
+    /// To [`Request::Live`].
+    Live(Live),
+    /// To [`Request::Revoke`].
+    Revoked {
+        /// How many grants were ended.
+        grants: usize,
+    },
     /// To [`Request::Session`] and [`Request::Login`].
     Session(Session),
     /// To [`Request::Shell`].
@@ -187,6 +222,9 @@ pub enum Reply {
     LoggedOut {
         /// How many MFA sessions were forgotten.
         sessions: usize,
+        /// How many grants of live access ended with them.
+        #[serde(default)]
+        grants: usize,
     },
     /// To [`Request::Status`].
     Status(Status),
@@ -234,6 +272,36 @@ pub struct Credentials {
     pub variables: BTreeMap<String, String>,
 }
 
+/// Live access: where a program gets a profile's credentials whenever it needs them, and what a shell needs to
+/// know of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Live {
+    /// The profile.
+    pub profile: String,
+    /// The grant's number.
+    pub grant: u64,
+    /// `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    pub uri: String,
+    /// `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
+    pub token: Secret,
+    /// When the session that a code opened ends, by AWS's clock: RFC 3339, UTC, `Z`.
+    pub expiration: String,
+    /// The same moment by this machine's clock, in seconds since the epoch.
+    pub expires_at: u64,
+    /// The profile's region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The region of the profile that the request said to replace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_region: Option<String>,
+    /// File name of the lease in the folder `lease` beside the socket: it exists while all this is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+    /// Further variables that the person's configuration sets with this profile.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+}
+
 /// What a shell that uses a profile needs to know.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -246,6 +314,17 @@ pub enum ShellState {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ends_in: Option<u64>,
         /// The person wants to be asked for a new one now.
+        #[serde(default)]
+        ask: bool,
+    },
+    /// Live access stands, and its session is there.
+    Live {
+        /// This.
+        live: Box<Live>,
+        /// As in `Ready`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_in: Option<u64>,
+        /// As in `Ready`.
         #[serde(default)]
         ask: bool,
     },
@@ -271,6 +350,8 @@ pub enum EndReason {
     NoSession,
     /// The agent is locked.
     Locked,
+    /// The person ended the live access that this shell had.
+    Revoked,
 }
 
 /// What kind of session the agent holds.
@@ -348,6 +429,32 @@ pub struct Status {
     pub waiting: usize,
     /// The sessions, MFA sessions before the roles that rest on them.
     pub sessions: Vec<Session>,
+    /// Where live access is served, `127.0.0.1:PORT`; nowhere without a grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<String>,
+    /// The grants of live access, in order of number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
+}
+
+/// A grant of live access. Holds nothing secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Grant {
+    /// Its number.
+    pub number: u64,
+    /// The profile that it is for.
+    pub profile: String,
+    /// When it was given, in seconds since the epoch.
+    pub since: u64,
+    /// The process that it ends with; none where shells share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// That process's program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// It was ended by `logout`, and tells who still asks.
+    #[serde(default)]
+    pub ended: bool,
 }
 
 /// How the key is kept under which sessions are held encrypted.

@@ -199,6 +199,11 @@ pub enum Refusal {
         /// Why, without the bytes.
         problem: String,
     },
+    /// Live access cannot be given.
+    NoLive {
+        /// Why.
+        problem: String,
+    },
     /// The agent would lose sessions by it.
     WouldForget {
         /// How many.

@@ -2,7 +2,8 @@
 
 use std::ffi::c_void;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +13,9 @@ use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, madvise};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, pidfd_open, set_dumpable_behavior, setrlimit,
+};
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
@@ -140,4 +143,91 @@ pub fn program_of(pid: u32) -> Option<String> {
     let mut name = [0; 32];
     let length = file.read(&mut name).ok()?;
     Some(String::from_utf8_lossy(&name[..length]).trim_end().to_owned())
+}
+
+/// Whether a TCP connection from `peer`, on this machine, is of our own uid, by the kernel's word.
+pub fn is_own_connection(peer: SocketAddr, own: SocketAddr) -> bool {
+    // A program that speaks IPv6 reaches us by a mapped address, and is listed elsewhere.
+    ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().any(|table| {
+        let Ok(table) = fs::File::open(table) else { return false };
+        uid_of(BufReader::new(table), peer, own) == Some(super::own_uid())
+    })
+}
+
+/// The uid of the socket at `local` that is connected to `remote`, as one of the kernel's tables has it.
+fn uid_of(table: impl BufRead, local: SocketAddr, remote: SocketAddr) -> Option<u32> {
+    let (local, remote) = (Ends::of(local), Ends::of(remote));
+    table.lines().skip(1).map_while(Result::ok).find_map(|line| {
+        // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid …
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let both = local.is(fields.next()?) && remote.is(fields.next()?);
+        both.then(|| fields.nth(4)?.parse().ok())?
+    })
+}
+
+/// One end of a connection, as the kernel writes it in either table: words of the address in the machine's own
+/// order of bytes, and the port.
+struct Ends([String; 2]);
+
+impl Ends {
+    fn of(address: SocketAddr) -> Self {
+        let mapped = match address.ip() {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        let words = mapped.octets().chunks_exact(4).fold(String::new(), |text, word| {
+            let word = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
+            text + &format!("{word:08X}")
+        });
+        let port = address.port();
+        Self([format!("{}:{port:04X}", &words[24..]), format!("{words}:{port:04X}")])
+    }
+
+    fn is(&self, field: &str) -> bool {
+        self.0.iter().any(|end| end == field)
+    }
+}
+
+/// The end of a process.
+pub struct ProcessEnd(AsyncFd<OwnedFd>);
+
+impl ProcessEnd {
+    /// Watches for the end of a process that is still there. Needs the event loop.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+        let process = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+        // SAFETY: an `OwnedFd` keeps its descriptor open, and the same, for as long as it lives.
+        #[expect(unsafe_code, reason = "AsyncFd cannot know that of every type")]
+        let process = unsafe { AsyncFd::register(process) }?;
+        Ok(Self(process))
+    }
+
+    /// Resolves when it has ended.
+    pub async fn reached(self) {
+        if self.0.readable().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn the_kernels_tables_are_read() {
+        let four = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n   \
+            0: 0100007F:A8F1 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1001        0 1 1 0\n   \
+            1: 0100007F:D3B2 0100007F:A8F1 01 00000000:00000000 02:00000AB2 00000000  1002        0 2 1 0\n";
+        let six = "  sl  local_address                         remote_address                        st\n   \
+            0: 0000000000000000FFFF00000100007F:D3B2 0000000000000000FFFF00000100007F:A8F1 01 \
+            00000000:00000000 00:00000000 00000000  1003        0 3 1 0\n";
+        let (peer, own) =
+            (SocketAddr::from(([127, 0, 0, 1], 0xD3B2)), SocketAddr::from(([127, 0, 0, 1], 0xA8F1)));
+        assert_eq!(uid_of(four.as_bytes(), peer, own), Some(1002));
+        assert_eq!(uid_of(six.as_bytes(), peer, own), Some(1003));
+        assert_eq!(uid_of(four.as_bytes(), own, peer), None);
+        assert_eq!(uid_of("garbage\nmore\n".as_bytes(), peer, own), None);
+    }
 }

@@ -1,7 +1,9 @@
 //! macOS and the BSDs. Compiled in their own CI jobs; not run by the authors.
 
+use std::convert::Infallible;
 use std::ffi::c_void;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -82,4 +84,24 @@ impl Alarm {
 /// The program of a process: not known here.
 pub fn program_of(_pid: u32) -> Option<String> {
     None
+}
+
+/// Whether a TCP connection on this machine is of our own uid. Not known here: the token alone counts.
+pub fn is_own_connection(_peer: SocketAddr, _own: SocketAddr) -> bool {
+    true
+}
+
+/// The end of a process. Not known here.
+pub struct ProcessEnd(Infallible);
+
+impl ProcessEnd {
+    /// Cannot be watched for.
+    pub fn of(_pid: u32) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Never called.
+    pub async fn reached(self) {
+        match self.0 {}
+    }
 }

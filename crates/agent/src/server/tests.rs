@@ -22,7 +22,7 @@ fn serve_for<T: Send + 'static>(
         let sessions = Arc::new(Sessions::new(Environment::default(), None, Sealer::new().unwrap()));
         let handle = |_peer: Peer, request: Request| async move {
             assert!(!matches!(request, Request::Profiles { .. }), "a bug");
-            Outcome::from(Reply::LoggedOut { sessions: 7 })
+            Outcome::from(Reply::LoggedOut { sessions: 7, grants: 0 })
         };
         let path = socket.clone();
         let test = tokio::task::spawn_blocking(move || test(&path));
@@ -53,7 +53,7 @@ fn a_panic_in_one_request_leaves_the_others_alone() {
         ));
         assert!(matches!(
             ask(socket, b"{\"protocol\":1,\"request\":\"status\"}\n"),
-            Reply::LoggedOut { sessions: 7 }
+            Reply::LoggedOut { sessions: 7, grants: 0 }
         ));
         drop(waiting);
     });

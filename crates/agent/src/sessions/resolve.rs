@@ -18,7 +18,7 @@ use crate::vault::{Role, SessionKey};
 const DEFAULT_SECONDS: u32 = 43_200;
 
 /// A profile, worked out down to the session that it rests on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Resolved {
     pub plan: Plan,
     pub files: Arc<ConfigFiles>,

@@ -1,6 +1,6 @@
 //! What shells are told of their profile, at once and without a call to AWS.
 
-use protocol::{EndReason, Refusal, ShellState};
+use protocol::{Credentials, EndReason, Live, Refusal, ShellState};
 
 use super::{Sessions, margin};
 use crate::clock::Now;
@@ -12,9 +12,18 @@ use crate::profile;
 /// that is older than the terminal.
 const NEVER_OVER: u64 = 4_102_444_800;
 
+/// What a shell has.
+enum Given {
+    Credentials(Box<Credentials>),
+    Live(Box<Live>),
+}
+
 impl Sessions {
     /// What has become of a profile.
-    pub async fn shell(&self, profile: &str) -> Result<ShellState, Refusal> {
+    pub async fn shell(&self, profile: &str, live: bool) -> Result<ShellState, Refusal> {
+        if live && self.state().grants.is_revoked(profile) {
+            return Ok(ShellState::Ended { reason: EndReason::Revoked, lease: None, ask: false });
+        }
         let ended = ShellState::Ended { reason: EndReason::NoSession, lease: None, ask: false };
         let plan = profile::plan(&*self.files().await?, profile)?;
         if let Some(locked) = self.locked_shell(profile) {
@@ -27,14 +36,25 @@ impl Sessions {
         let resolved = self.resolve(Some(profile)).await?;
         let last = resolved.last();
         let now = Now::read();
-        let left = self.state().vault.left(&last, now);
+        // Programs with live access wait for a role's renewal, a shell does not.
+        let there = if live { &resolved.root } else { &last };
+        let left = self.state().vault.left(there, now);
         if let Some(left) = left {
-            let credentials = match self.give(&resolved, &last, None) {
-                Ok(credentials) => Box::new(credentials),
+            let given = if live {
+                // A shell that was logged out has its access again when it is logged in again, like any other.
+                self.give_live(&resolved, None, None).map(|live| Given::Live(Box::new(live)))
+            } else {
+                self.give(&resolved, &last, None).map(|credentials| Given::Credentials(Box::new(credentials)))
+            };
+            let given = match given {
+                Ok(given) => given,
                 // In this very moment.
                 Err(refusal) => return self.locked_shell(profile).ok_or(refusal),
             };
-            if left <= margin(&last) {
+            if live {
+                self.questions.changed();
+            }
+            if left <= margin(there) {
                 // The watch let it be while nothing was given out.
                 self.wanted(profile);
             }
@@ -45,7 +65,10 @@ impl Sessions {
             let ends_in = if first { state.vault.left(&resolved.root, now) } else { None };
             let asks = resolved.configuration.auto_prompt == AutoPrompt::Expiring;
             let ask = asks && level > 0 && !state.put_off.contains(&resolved.root);
-            return Ok(ShellState::Ready { credentials, ends_in, ask });
+            return Ok(match given {
+                Given::Credentials(credentials) => ShellState::Ready { credentials, ends_in, ask },
+                Given::Live(live) => ShellState::Live { live, ends_in, ask },
+            });
         }
         let mut guard = self.state();
         let state = &mut *guard;
@@ -78,7 +101,8 @@ impl Sessions {
         Some(ShellState::Ended { reason: EndReason::Locked, lease, ask: false })
     }
 
-    fn wanted(&self, profile: &str) {
+    /// The watch renews the role of a profile.
+    pub fn wanted(&self, profile: &str) {
         self.state().wanted.insert(profile.to_owned());
         self.questions.changed();
     }

@@ -26,7 +26,7 @@ struct Look {
 
 impl Sessions {
     /// Keeps what shells were told true, for as long as the agent lives: takes leases back at their moments,
-    /// renews the roles that shells hold, and tells people of what comes to its end.
+    /// renews the roles that shells and programs hold, and tells people of what comes to its end.
     pub async fn keep_watch(self: Arc<Self>, alarm: Alarm) {
         let mut desktop = Desktop::new(self.environment.data_folders.clone());
         loop {
@@ -76,6 +76,8 @@ impl Sessions {
         // Nothing is used that is not given out.
         let mut renew: BTreeSet<String> =
             if locked { BTreeSet::new() } else { std::mem::take(&mut state.wanted) };
+        let live = state.grants.profiles();
+        renew.extend(state.vault.profiles_of(&due).into_iter().filter(|profile| live.contains(profile)));
         renew.extend(state.leases.as_ref().map(|leases| leases.profiles_of(&due)).unwrap_or_default());
         state.retry_at.retain(|_, at| *at > now.boot);
         renew.retain(|profile| !state.retry_at.contains_key(profile));

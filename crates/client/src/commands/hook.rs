@@ -49,7 +49,9 @@ fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<(), Fa
         return output::data(stop_managing(shell).bytes());
     }
     let agent = Agent::locate(environment);
-    let reply = agent.as_ref().map(|agent| agent.ask_running(Request::Shell { profile: profile.to_owned() }));
+    let reply = agent
+        .as_ref()
+        .map(|agent| agent.ask_running(Request::Shell { profile: profile.to_owned(), live: false }));
     let script = match (&agent, reply) {
         (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Ready { credentials, ends_in, ask }))))) => {
             if let Some(seconds) = ends_in {
@@ -67,6 +69,9 @@ fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<(), Fa
                     }
                     EndReason::NoSession => format!("{profile}: no session; mfa-agent use {}", word(profile)),
                     EndReason::Locked => format!("{profile}: locked; mfa-agent unlock"),
+                    EndReason::Revoked => {
+                        format!("{profile}: its live access was ended; mfa-agent use {}", word(profile))
+                    }
                 });
             }
             if ask && command {

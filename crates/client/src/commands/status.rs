@@ -1,6 +1,6 @@
 //! `mfa-agent status`: what the agent holds, and for how long.
 
-use protocol::{Memory, Reply, Request, Session, SessionKind, Status, frame};
+use protocol::{Grant, Memory, Reply, Request, Session, SessionKind, Status, frame};
 
 use crate::agent::{Agent, unexpected};
 use crate::args::Color;
@@ -29,6 +29,7 @@ pub fn run(
     };
     if let Some(profile) = profile {
         status.sessions.retain(|session| session.profiles.iter().any(|name| name == profile));
+        status.grants.retain(|grant| grant.profile == profile);
         if status.sessions.is_empty() {
             return Err(Failure::new(Exit::NeedsCode, format!("no session is held for {profile}"))
                 .hint(format!("mfa-agent login {}", word(profile))));
@@ -67,6 +68,11 @@ fn text(status: &Status, look: Look) -> String {
     };
     if status.locked {
         text.push_str("\nLocked: nothing is given out until mfa-agent unlock.\n");
+    }
+    if let Some(address) = &status.live
+        && !status.grants.is_empty()
+    {
+        text.extend(["\nLive access at ", address, ":\n", &grants(&status.grants)]);
     }
     let uptime = span::of(u32::try_from(status.uptime).unwrap_or(u32::MAX));
     let mut lines =
@@ -143,6 +149,24 @@ fn sessions(sessions: &[Session], look: Look) -> String {
     colored
 }
 
+fn grants(grants: &[Grant]) -> String {
+    let mut rows = vec![["NUMBER", "PROFILE", "FOR", "SINCE"].map(str::to_owned)];
+    rows.extend(grants.iter().map(|grant| {
+        [
+            grant.number.to_string(),
+            grant.profile.clone(),
+            match (&grant.pid, &grant.program) {
+                _ if grant.ended => "nobody: logged out".to_owned(),
+                (None, _) => "shells".to_owned(),
+                (Some(pid), None) => format!("process {pid}"),
+                (Some(pid), Some(program)) => format!("{program}, process {pid}"),
+            },
+            clock::time_of_day(grant.since),
+        ]
+    }));
+    table::of(&rows)
+}
+
 /// How much of its time a session has left.
 fn bar(session: &Session, look: Look) -> String {
     let share = session.seconds_left.min(session.duration) * BAR;
@@ -184,6 +208,8 @@ mod tests {
             memory: Some(Memory::Locked),
             waiting: 2,
             sessions: vec![session, role],
+            live: None,
+            grants: Vec::new(),
         }
     }
 
@@ -201,6 +227,30 @@ mod tests {
              with AWS_ENDPOINT_URL=http://127.0.0.1:4566\\u{{1b}}\n"
         );
         assert_eq!(plain, expected);
+    }
+
+    #[test]
+    fn live_access_is_listed() {
+        let shells =
+            Grant { number: 1, profile: "dev".to_owned(), since: 0, pid: None, program: None, ended: false };
+        let process =
+            Grant { number: 12, pid: Some(42), program: Some("terraform".to_owned()), ..shells.clone() };
+        let ended = Grant { number: 13, ended: true, ..shells.clone() };
+        let status = Status {
+            live: Some("127.0.0.1:40001".to_owned()),
+            grants: vec![shells, process, ended],
+            ..status()
+        };
+        let since = clock::time_of_day(0);
+        let plain = text(&status, Look { unicode: false, color: false });
+        let expected = format!(
+            "\nLive access at 127.0.0.1:40001:\n\
+             NUMBER  PROFILE  FOR                    SINCE\n\
+             1       dev      shells                 {since}\n\
+             12      dev      terraform, process 42  {since}\n\
+             13      dev      nobody: logged out     {since}\n\n"
+        );
+        assert!(plain.contains(&expected), "{plain}");
     }
 
     #[test]
