@@ -121,7 +121,7 @@ __mfa_agent_reckon() {
   [[ $__mfa_agent_left -gt 0 ]] || \builtin return 1
   __mfa_agent_next=$((__mfa_agent_now + __mfa_agent_left % 60 + 1))
   [[ $__mfa_agent_next -lt $((10#$MFA_AGENT_EXP)) ]] || __mfa_agent_next=$((10#$MFA_AGENT_EXP))
-  if [[ ${AWS_ACCESS_KEY_ID-} == '' ]]; then
+  if [[ ${AWS_ACCESS_KEY_ID-}${AWS_CONTAINER_CREDENTIALS_FULL_URI-} == '' ]]; then
     MFA_AGENT_PROMPT=${MFA_AGENT_PROFILE-}
   elif [[ $__mfa_agent_left -ge 3600 ]]; then
     MFA_AGENT_PROMPT="${MFA_AGENT_PROFILE-} $((__mfa_agent_left / 3600))h$((__mfa_agent_left / 60 % 60))m"

@@ -79,7 +79,7 @@ if status is-interactive
             set left (builtin math "$(builtin path mtime /) + $(builtin path mtime -R /) - $MFA_AGENT_EXP")
             builtin test "$left" -lt 0; or return 1
         end
-        set -q AWS_ACCESS_KEY_ID; or return 0
+        set -q AWS_ACCESS_KEY_ID; or set -q AWS_CONTAINER_CREDENTIALS_FULL_URI; or return 0
         set -l time (builtin math --scale=0 "-($left) / 3600"; builtin math --scale=0 "-($left) % 3600 / 60")
         builtin test $time[1] -gt 0; and set time[1] $time[1]h; or set -e time[1]
         set -g MFA_AGENT_PROMPT "$MFA_AGENT_PROFILE "(builtin string join '' -- $time)m

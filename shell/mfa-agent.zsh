@@ -78,7 +78,7 @@ __mfa_agent_reckon() {
   ((left > 0)) || \builtin return 1
   __mfa_agent_next=$((EPOCHSECONDS + left % 60 + 1))
   ((__mfa_agent_next < MFA_AGENT_EXP)) || __mfa_agent_next=$MFA_AGENT_EXP
-  if [[ -z ${AWS_ACCESS_KEY_ID-} ]]; then
+  if [[ -z ${AWS_ACCESS_KEY_ID-}${AWS_CONTAINER_CREDENTIALS_FULL_URI-} ]]; then
     \builtin typeset -g MFA_AGENT_PROMPT=${MFA_AGENT_PROFILE-}
   elif ((left >= 3600)); then
     \builtin typeset -g MFA_AGENT_PROMPT="${MFA_AGENT_PROFILE-} $((left / 3600))h$((left / 60 % 60))m"

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use aws_simulator::Role;
 use protocol::{Ask, Reply, Request};
 
-use crate::support::{ACCOUNT, Run, Sandbox, tool, wait_until};
+use crate::support::{ACCOUNT, Run, SHELLS, Sandbox, Session, Shell, exported, key_of, tool, wait_until};
 
 /// How long to wait for what must come.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -113,7 +113,7 @@ fn with_role() -> Sandbox {
         ".aws/config",
         &format!(
             "[profile dev]\nregion = eu-central-1\nmfa_serial = {}\n\
-             [profile ops]\nrole_arn = {role}\nsource_profile = dev\n",
+             [profile ops]\nregion = eu-central-1\nrole_arn = {role}\nsource_profile = dev\n",
             sandbox.serial
         ),
     );
@@ -556,6 +556,192 @@ fn sixty_four_sdk_processes_at_once_all_get_their_credentials() {
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("live-64-processes.txt"), figures).unwrap();
     assert!(slowest < PATIENCE.as_secs_f64());
     assert_eq!(sandbox.simulator.calls_of("AssumeRole").len(), 1);
+}
+
+#[test]
+fn env_gives_a_shell_no_secret_of_awss_and_takes_it_back() {
+    let sandbox = logged_in();
+    let run = sandbox.run(&["env", "dev", "--live"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let before = [
+        ("AWS_ACCESS_KEY_ID", "AKIASTALE"),
+        ("AWS_SECRET_ACCESS_KEY", "stale"),
+        ("AWS_SESSION_TOKEN", "stale"),
+        ("AWS_PROFILE", "other"),
+        ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/stale"),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/stale"),
+    ];
+    let variables = exported(&run.stdout, &before);
+    let names: Vec<_> = variables.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "AWS_DEFAULT_REGION",
+            "AWS_REGION",
+            "AWS_SESSION_EXPIRATION",
+            "MFA_AGENT_EXP",
+            "MFA_AGENT_LEASE",
+            "MFA_AGENT_LIVE",
+            "MFA_AGENT_PROFILE",
+        ]
+    );
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut aws = sandbox.command(tool("aws"), ["sts", "get-caller-identity", "--output", "json"]);
+    let proof = Run::of(aws.envs(variables.iter().copied()));
+    assert!(proof.stdout.contains(&format!("arn:aws:iam::{ACCOUNT}:user/alice")), "{proof:?}");
+    // The plain form takes its place, and `--unset` all of it.
+    let plain = exported(&sandbox.run(&["env", "dev"]).stdout, &variables);
+    assert!(plain.contains_key("AWS_SESSION_TOKEN"));
+    let left = plain.keys().any(|name| name.contains("CONTAINER") || name.contains("LIVE"));
+    assert!(!left, "{plain:?}");
+    let unset =
+        sandbox.client(["env", "--unset", "--shell", "posix"]).envs(variables.iter().copied()).output();
+    let none = exported(&Run::from(unset.unwrap()).stdout, &variables);
+    assert!(none.is_empty(), "{none:?}");
+}
+
+#[test]
+fn exec_gives_a_command_access_for_as_long_as_it_runs() {
+    let sandbox = with_role();
+    sandbox.log_in("ops");
+    let script = "env | grep -c -e AWS_SECRET -e AWS_SESSION_TOKEN; \
+                  echo $AWS_CONTAINER_CREDENTIALS_FULL_URI; echo $AWS_CONTAINER_AUTHORIZATION_TOKEN; read line";
+    let mut child = sandbox
+        .client(["exec", "ops", "--live", "--", "sh", "-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = std::iter::repeat_with(|| {
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    });
+    assert_eq!(lines.next().unwrap(), "0");
+    let access = Access { number: 1, uri: lines.next().unwrap(), token: lines.next().unwrap() };
+    assert_eq!(access.curl(&sandbox, &[]).0, "200");
+    let status: serde_json::Value = serde_json::from_str(&sandbox.run(&["status", "--json"]).stdout).unwrap();
+    let grant = &status["grants"][0];
+    assert_eq!((grant["profile"].as_str(), grant["pid"].as_u64()), (Some("ops"), Some(child.id().into())));
+    assert_eq!(grant["program"].as_str(), Some("sh"));
+    assert!(!status.to_string().contains(&access.token));
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1), "read finds the end");
+    wait_until("the access ends with the command", || TcpStream::connect(access.address()).is_err());
+    // A program that exists, called once, with the whole way there and back.
+    let endpoint = sandbox.simulator.endpoint();
+    let aws = [
+        "exec",
+        "ops",
+        "--live",
+        "--",
+        "/usr/bin/aws",
+        "--endpoint-url",
+        &endpoint,
+        "sts",
+        "get-caller-identity",
+    ];
+    let run = sandbox.run(&aws);
+    assert!(run.stdout.contains(":assumed-role/ops/"), "{run:?}");
+}
+
+#[test]
+fn a_default_key_that_would_win_is_told_before_anything_is_set() {
+    let sandbox = logged_in();
+    let key = key_of(&sandbox.alice);
+    sandbox.write(".aws/credentials", &format!("[dev]\n{key}[default]\n{key}"));
+    for arguments in [&["env", "dev", "--live"][..], &["exec", "dev", "--live", "--", "true"]] {
+        let run = sandbox.run(arguments);
+        assert_eq!(run.status, 5, "{run:?}");
+        assert!(run.stderr.contains("takes the aws_access_key_id of [default]"), "{run:?}");
+    }
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+}
+
+#[test]
+fn a_lock_holds_for_programs_too() {
+    let sandbox = logged_in();
+    let access = Access::to(&sandbox, "dev");
+    assert_eq!(access.curl(&sandbox, &[]).0, "200");
+    assert_eq!(sandbox.run(&["lock"]).status, 0);
+    let (status, body) = access.curl(&sandbox, &[]);
+    assert_eq!(status, "403");
+    assert!(body.contains("run mfa-agent unlock"), "{body}");
+    assert_eq!(sandbox.run(&["env", "dev", "--live"]).status, 6);
+    sandbox.simulator.advance(Duration::from_mins(1));
+    assert_eq!(sandbox.run(&["unlock", "--code", &sandbox.code()]).status, 0);
+    assert_eq!(access.curl(&sandbox, &[]).0, "200");
+}
+
+#[test]
+fn a_shell_with_live_access_is_let_alone_while_roles_are_renewed() {
+    for shell in SHELLS {
+        let mut sandbox = with_role();
+        let clock = with_clock(&mut sandbox);
+        sandbox.log_in("ops");
+        let session = Session::start(&sandbox, shell);
+        session.run("mfa-agent use ops --live");
+        let before = session.environment();
+        assert!(
+            before.contains_key("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+                && !before.contains_key("AWS_SECRET_ACCESS_KEY"),
+            "{shell:?}: {before:?}"
+        );
+        let shown = session.run("echo \"=$MFA_AGENT_PROMPT=\"");
+        assert!(shown.contains("=ops 11h59m=") || shown.contains("=ops 12h0m="), "{shell:?}: {shown}");
+        // The role is renewed; the shell hears nothing of it.
+        sandbox.advance(&clock, 50 * 60);
+        assert_eq!(sandbox.run(&["status"]).status, 0);
+        assert!(sandbox.simulator.wait_for_calls("AssumeRole", 2, Duration::from_secs(20)));
+        session.run("true");
+        let after = session.environment();
+        for name in
+            ["MFA_AGENT_LEASE", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"]
+        {
+            assert_eq!(before[name], after[name], "{shell:?}");
+        }
+        // Logged out, it drops what leads nowhere; logged in again, it has access again, and no secret.
+        assert_eq!(sandbox.run(&["logout", "ops"]).status, 0);
+        session.run("true");
+        let without = session.environment();
+        assert!(!without.contains_key("AWS_CONTAINER_AUTHORIZATION_TOKEN"), "{shell:?}: {without:?}");
+        sandbox.advance(&clock, 52 * 60);
+        sandbox.log_in("ops");
+        session.run("true");
+        let again = session.environment();
+        assert_ne!(again["AWS_CONTAINER_AUTHORIZATION_TOKEN"], before["AWS_CONTAINER_AUTHORIZATION_TOKEN"]);
+        assert!(!again.contains_key("AWS_SECRET_ACCESS_KEY"), "{shell:?}: {again:?}");
+        // The person takes it back: this shell is an ordinary one.
+        assert_eq!(sandbox.run(&["logout", "--live"]).status, 0);
+        session.run("true");
+        let none = session.environment();
+        assert!(
+            !none.keys().any(|name| name.starts_with("AWS_CONTAINER") || name.starts_with("MFA_AGENT_")),
+            "{shell:?}: {none:?}"
+        );
+    }
+}
+
+#[test]
+fn a_shell_whose_session_expired_keeps_its_access_and_asks() {
+    let mut sandbox = Sandbox::new();
+    let clock = with_clock(&mut sandbox);
+    sandbox.log_in("dev");
+    let session = Session::start(&sandbox, Shell::Zsh);
+    session.run("mfa-agent use dev --live");
+    let before = session.environment();
+    sandbox.advance(&clock, 43_201);
+    assert_eq!(sandbox.run(&["status"]).status, 0);
+    let start = session.type_line("true");
+    session.answer(start, &sandbox.code());
+    let after = session.environment();
+    for name in ["AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"] {
+        assert_eq!(before[name], after[name]);
+    }
+    assert!(!after.contains_key("AWS_SECRET_ACCESS_KEY"), "{after:?}");
 }
 
 /// The agent alone lives by a clock of the test's.

@@ -129,6 +129,9 @@ pub struct Use {
     /// The profile; else it is chosen from a list
     #[arg(value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
+    /// Let programs fetch credentials as they need them
+    #[arg(long, conflicts_with = "none")]
+    pub live: bool,
     /// Leave this shell without credentials
     #[arg(long, conflicts_with = "name")]
     pub none: bool,
@@ -180,8 +183,11 @@ pub struct Env {
     /// The code, if one is needed
     #[command(flatten)]
     pub code: Code,
+    /// Let programs fetch credentials as they need them, instead of setting them (see docs/live.md)
+    #[arg(long)]
+    pub live: bool,
     /// Print what removes everything that `env` sets
-    #[arg(long, conflicts_with_all = ["name", "no_prompt", "code", "duration"])]
+    #[arg(long, conflicts_with_all = ["name", "no_prompt", "live", "code", "duration"])]
     pub unset: bool,
 }
 
@@ -200,6 +206,9 @@ pub struct Exec {
     /// The code, if one is needed
     #[command(flatten)]
     pub code: Code,
+    /// Let the command fetch credentials as it needs them, until it ends (see docs/live.md)
+    #[arg(long)]
+    pub live: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,

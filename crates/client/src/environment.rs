@@ -22,6 +22,8 @@ pub struct Environment {
     pub own_profile: Option<OsString>,
     /// `MFA_AGENT_LEASE`: the file that exists while what this shell was told is true.
     pub lease: Option<OsString>,
+    /// `MFA_AGENT_LIVE`: this shell has live access, not credentials.
+    pub live: bool,
     /// `AWS_ACCESS_KEY_ID`: the key that this shell holds.
     pub key_id: Option<OsString>,
     /// `AWS_REGION`.
@@ -41,6 +43,7 @@ impl Environment {
             aws_profile: read("AWS_PROFILE"),
             own_profile: read("MFA_AGENT_PROFILE"),
             lease: read("MFA_AGENT_LEASE"),
+            live: read("MFA_AGENT_LIVE").is_some(),
             key_id: read("AWS_ACCESS_KEY_ID"),
             region: read("AWS_REGION"),
             default_region: read("AWS_DEFAULT_REGION"),

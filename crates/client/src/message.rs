@@ -231,6 +231,11 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             format!("the agent did not understand the request: {problem}"),
             "mfa-agent agent restart".to_owned(),
         ),
+        Refusal::DefaultWins { setting } => (
+            Exit::Configuration,
+            format!("every SDK takes the {setting} of [default] in your AWS files before live access"),
+            "rename [default], e.g. to [main] and [profile main]; or leave --live out".to_owned(),
+        ),
         Refusal::NoLive { problem } => (
             Exit::Agent,
             format!("the agent cannot serve live access: {problem}"),

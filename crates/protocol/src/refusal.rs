@@ -199,6 +199,11 @@ pub enum Refusal {
         /// Why, without the bytes.
         problem: String,
     },
+    /// Live access would be for nothing: the AWS files have a `[default]`, whose credentials every SDK takes first.
+    DefaultWins {
+        /// The setting that says where they come from.
+        setting: String,
+    },
     /// Live access cannot be given.
     NoLive {
         /// Why.

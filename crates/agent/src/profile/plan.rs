@@ -169,6 +169,18 @@ pub fn list(files: &ConfigFiles, after: Option<&str>) -> Vec<Profile> {
         .collect()
 }
 
+/// The setting of `[default]` by which SDKs get credentials before they ask where a container's are.
+pub fn wins_over_live(files: &ConfigFiles) -> Option<&'static str> {
+    let found = Found { section: files.section("default"), long_term: None };
+    if found.has_key() {
+        return Some("aws_access_key_id");
+    }
+    if found.get("role_arn").is_some() {
+        return Some("role_arn");
+    }
+    found.other_way()
+}
+
 /// The names most like a mistyped one, best first.
 pub fn nearest<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Vec<String> {
     // The distance of long names costs more than the help is worth.

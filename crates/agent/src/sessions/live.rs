@@ -34,6 +34,9 @@ impl Sessions {
     ) -> Result<Opened<Live>, Refusal> {
         self.refuse_if_locked()?;
         let resolved = self.resolve(profile).await?;
+        if let Some(setting) = profile::wins_over_live(&resolved.files) {
+            return Err(Refusal::DefaultWins { setting: setting.to_owned() });
+        }
         // Roles are renewed while programs run; what a code opened is not.
         let needed = u64::from(lasting.at_least.unwrap_or(0));
         let renew = self.left(&resolved.root).is_some_and(|left| left < needed);

@@ -1,9 +1,10 @@
 //! `mfa-agent env`: shell code that sets a profile's credentials, or removes them.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use protocol::{Credentials, Reply, Request};
+use protocol::{Credentials, Live, Reply, Request};
 
 use crate::agent::{Agent, unexpected};
 use crate::args::Env;
@@ -15,13 +16,21 @@ use crate::platform;
 use crate::shell::{self, Shell, word};
 
 /// What would win over the credentials, or mislead.
-const IN_THE_WAY: [&str; 5] = [
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_SECURITY_TOKEN",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+const IN_THE_WAY: [&str; 3] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN"];
+/// The same, of an earlier live access.
+const IN_THE_WAY_OF_KEYS: [&str; 3] =
+    ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "MFA_AGENT_LIVE"];
+/// What would win over live access: keys that are there, and what else may say where a container's come from.
+const IN_THE_WAY_OF_LIVE: [&str; 6] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];
+/// Live access itself.
+pub const LIVE: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
 /// The credentials themselves.
 pub const CREDENTIALS: [&str; 5] = [
     "AWS_ACCESS_KEY_ID",
@@ -31,7 +40,7 @@ pub const CREDENTIALS: [&str; 5] = [
     "AWS_SESSION_EXPIRATION",
 ];
 /// What tells a shell whose credentials it has, and as long as what.
-pub const OURS: [&str; 3] = ["MFA_AGENT_PROFILE", "MFA_AGENT_LEASE", "MFA_AGENT_EXP"];
+pub const OURS: [&str; 4] = ["MFA_AGENT_PROFILE", "MFA_AGENT_LEASE", "MFA_AGENT_EXP", "MFA_AGENT_LIVE"];
 /// What is set where the profile has a region.
 const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// How often credentials may turn out to need another code, as when a session ends at that very moment.
@@ -52,15 +61,18 @@ pub fn run(args: &Env, option: Option<&str>, environment: &Environment) -> Resul
         let profile = environment.profile(args.name.as_deref().or(option))?;
         let agent = Agent::locate(environment)?;
         let asker = Asker::new(&agent, &args.code, args.no_prompt)?;
-        let credentials = obtain(asker, profile.as_deref(), environment)?;
-        script(shell, &credentials, &agent, environment)?
+        let access = if args.live { Access::Live { own: false } } else { Access::Keys };
+        let given = obtain_access(asker, profile.as_deref(), environment, access, None)?;
+        script(shell, &given, &agent, environment)?
     };
     output::data(script.bytes())?;
     if platform::stdout_is_terminal() {
         let mut arguments =
             args.name.as_deref().or(option).map(|name| format!(" {}", word(name))).unwrap_or_default();
-        if args.unset {
-            arguments.push_str(" --unset");
+        for (flag, is_set) in [(" --live", args.live), (" --unset", args.unset)] {
+            if is_set {
+                arguments.push_str(flag);
+            }
         }
         if let Some(line) = shell.evaluation(&arguments) {
             output::words(&format!("hint: this sets nothing yet; run {line}"));
@@ -69,22 +81,51 @@ pub fn run(args: &Env, option: Option<&str>, environment: &Environment) -> Resul
     Ok(())
 }
 
+/// What somebody wants of a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Its credentials, as they are now.
+    Keys,
+    /// Live access, shared by the profile's shells or for this process alone.
+    Live { own: bool },
+}
+
+impl Access {
+    /// What this shell has, and goes on having.
+    pub fn of(environment: &Environment) -> Self {
+        if environment.live { Self::Live { own: false } } else { Self::Keys }
+    }
+}
+
+/// What a shell or a command is given.
+pub enum Given {
+    /// Credentials.
+    Keys(Credentials),
+    /// Live access to them.
+    Live(Live),
+}
+
 /// The credentials of a profile, with a code where one is needed.
 pub fn obtain(
     asker: Asker<'_>,
     profile: Option<&str>,
     environment: &Environment,
 ) -> Result<Credentials, Failure> {
-    obtain_for(asker, profile, environment, None)
+    match obtain_access(asker, profile, environment, Access::Keys, None)? {
+        Given::Keys(credentials) => Ok(credentials),
+        Given::Live(_) => Err(unexpected()),
+    }
 }
 
-/// The same, renewed first where they would end within so many seconds.
-pub fn obtain_for(
+/// What somebody wants of a profile, with a code where one is needed; renewed first where it would end within so
+/// many seconds.
+pub fn obtain_access(
     mut asker: Asker<'_>,
     profile: Option<&str>,
     environment: &Environment,
+    access: Access,
     min_ttl: Option<u32>,
-) -> Result<Credentials, Failure> {
+) -> Result<Given, Failure> {
     asker.set_at_least(min_ttl);
     let replaces = || {
         let own = environment.own_profile.as_deref().and_then(OsStr::to_str)?;
@@ -92,17 +133,18 @@ pub fn obtain_for(
     };
     let duration = asker.duration();
     for _ in 0..ROUNDS {
-        let reply = asker.get(|ask, _| Request::Credentials {
-            profile: profile.map(str::to_owned),
-            ask,
-            replaces: replaces(),
-            min_ttl,
-            duration,
+        let reply = asker.get(|ask, _| {
+            let (profile, replaces) = (profile.map(str::to_owned), replaces());
+            match access {
+                Access::Keys => Request::Credentials { profile, ask, replaces, min_ttl, duration },
+                Access::Live { own } => Request::Live { profile, ask, replaces, own, min_ttl, duration },
+            }
         })?;
-        match reply {
-            Reply::Credentials(credentials) => return Ok(credentials),
+        match (reply, access) {
+            (Reply::Credentials(credentials), Access::Keys) => return Ok(Given::Keys(credentials)),
+            (Reply::Live(live), Access::Live { .. }) => return Ok(Given::Live(live)),
             // A code was taken: now they are there.
-            Reply::Session(_) => {}
+            (Reply::Session(_), _) => {}
             _ => return Err(unexpected()),
         }
     }
@@ -120,14 +162,14 @@ pub fn lease(agent: &Agent, name: &str) -> Option<PathBuf> {
 /// The whole of what is printed, or nothing.
 pub fn script(
     shell: Shell,
-    credentials: &Credentials,
+    given: &Given,
     agent: &Agent,
     environment: &Environment,
 ) -> Result<WipedBytes, Failure> {
     let mut script = WipedBytes::with_capacity(4096);
     let mut odd = None;
     shell.begin(&mut script);
-    changes(credentials, agent, environment, |name, value| match value {
+    changes(given, agent, environment, |name, value| match value {
         Some(value) if shell.holds(value) => shell.export(&mut script, name, value),
         Some(_) => odd = Some(name.to_owned()),
         None => shell.unset(&mut script, name),
@@ -146,39 +188,61 @@ pub fn script(
 /// Tells `change` what becomes of each variable, in a fixed order: its value, or none where it goes. All of it, or
 /// nothing.
 pub fn changes(
-    credentials: &Credentials,
+    given: &Given,
     agent: &Agent,
     environment: &Environment,
     mut change: impl FnMut(&str, Option<&[u8]>),
 ) -> Result<(), Failure> {
-    check(credentials)?;
-    let lease = credentials.lease.as_deref().and_then(|name| lease(agent, name));
+    match given {
+        Given::Keys(credentials) => check(credentials)?,
+        Given::Live(live) => check_live(live)?,
+    }
+    let common = Common::of(given);
+    let lease = common.lease.and_then(|name| lease(agent, name));
     let mut export = |name: &str, value: &[u8]| change(name, Some(value));
-    export("AWS_ACCESS_KEY_ID", credentials.access_key_id.as_bytes());
-    export("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key.expose().as_bytes());
-    export("AWS_SESSION_TOKEN", credentials.session_token.expose().as_bytes());
-    export("AWS_CREDENTIAL_EXPIRATION", credentials.expiration.as_bytes());
-    export("AWS_SESSION_EXPIRATION", credentials.expiration.as_bytes());
-    if let Some(region) = &credentials.region {
+    match given {
+        Given::Keys(credentials) => {
+            export("AWS_ACCESS_KEY_ID", credentials.access_key_id.as_bytes());
+            export("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key.expose().as_bytes());
+            export("AWS_SESSION_TOKEN", credentials.session_token.expose().as_bytes());
+            export("AWS_CREDENTIAL_EXPIRATION", credentials.expiration.as_bytes());
+        }
+        Given::Live(live) => {
+            export("AWS_CONTAINER_CREDENTIALS_FULL_URI", live.uri.as_bytes());
+            export("AWS_CONTAINER_AUTHORIZATION_TOKEN", live.token.expose().as_bytes());
+        }
+    }
+    export("AWS_SESSION_EXPIRATION", common.expiration.as_bytes());
+    if let Some(region) = common.region {
         for name in REGIONS {
             export(name, region.as_bytes());
         }
     }
-    export("MFA_AGENT_PROFILE", credentials.profile.as_bytes());
+    export("MFA_AGENT_PROFILE", common.profile.as_bytes());
     if let Some(lease) = &lease {
         export("MFA_AGENT_LEASE", shell::bytes(lease.as_os_str()));
     }
-    export("MFA_AGENT_EXP", credentials.expires_at.to_string().as_bytes());
-    for (name, value) in &credentials.variables {
+    export("MFA_AGENT_EXP", common.expires_at.to_string().as_bytes());
+    if matches!(given, Given::Live(_)) {
+        export("MFA_AGENT_LIVE", b"1");
+    }
+    for (name, value) in common.variables {
         export(name, value.as_bytes());
     }
 
     for name in IN_THE_WAY {
         change(name, None);
     }
-    if credentials.region.is_none() {
+    let others = match given {
+        Given::Keys(_) => IN_THE_WAY_OF_KEYS.as_slice(),
+        Given::Live(_) => IN_THE_WAY_OF_LIVE.as_slice(),
+    };
+    for name in others {
+        change(name, None);
+    }
+    if common.region.is_none() {
         // The region that an earlier `env` set goes; one that the person set stays.
-        let set_by_us = |current: &Option<_>| match (current, &credentials.replaced_region) {
+        let set_by_us = |current: &Option<_>| match (current, common.replaced_region) {
             (Some(current), Some(replaced)) => current == OsStr::new(replaced),
             _ => false,
         };
@@ -192,16 +256,54 @@ pub fn changes(
     Ok(())
 }
 
+/// What credentials and live access have in common.
+struct Common<'a> {
+    profile: &'a str,
+    expiration: &'a str,
+    expires_at: u64,
+    region: Option<&'a str>,
+    replaced_region: Option<&'a str>,
+    lease: Option<&'a str>,
+    variables: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Common<'a> {
+    fn of(given: &'a Given) -> Self {
+        match given {
+            Given::Keys(credentials) => Self::of_keys(credentials),
+            Given::Live(live) => Self::of_live(live),
+        }
+    }
+
+    fn of_keys(credentials: &'a Credentials) -> Self {
+        Self {
+            profile: &credentials.profile,
+            expiration: &credentials.expiration,
+            expires_at: credentials.expires_at,
+            region: credentials.region.as_deref(),
+            replaced_region: credentials.replaced_region.as_deref(),
+            lease: credentials.lease.as_deref(),
+            variables: &credentials.variables,
+        }
+    }
+
+    fn of_live(live: &'a Live) -> Self {
+        Self {
+            profile: &live.profile,
+            expiration: &live.expiration,
+            expires_at: live.expires_at,
+            region: live.region.as_deref(),
+            replaced_region: live.replaced_region.as_deref(),
+            lease: live.lease.as_deref(),
+            variables: &live.variables,
+        }
+    }
+}
+
 /// Nothing but AWS's own alphabets is printed; quoting is the second line of defence.
 pub fn check(credentials: &Credentials) -> Result<(), Failure> {
-    let odd =
-        |thing: &str| Failure::new(Exit::Failed, format!("{thing} that came from AWS is not one of AWS's"));
-    let made_of = |text: &str, alphabet: fn(u8) -> bool| !text.is_empty() && text.bytes().all(alphabet);
     let base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'=');
     let key_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let moment = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'T' | b'Z' | b':' | b'-');
-    let region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-
     let id = &credentials.access_key_id;
     if !made_of(id, key_id) || !(16..=128).contains(&id.len()) {
         return Err(odd("the access key id"));
@@ -212,11 +314,27 @@ pub fn check(credentials: &Credentials) -> Result<(), Failure> {
     if !made_of(credentials.session_token.expose(), base64) {
         return Err(odd("the session token"));
     }
-    if !made_of(&credentials.expiration, moment) {
+    check_common(&Common::of_keys(credentials))
+}
+
+/// The same for live access: a place on this machine and a token, and nothing else.
+fn check_live(live: &Live) -> Result<(), Failure> {
+    let path = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'/');
+    let here = live.uri.strip_prefix("http://127.0.0.1:").is_some_and(|rest| made_of(rest, path));
+    if !here || !made_of(live.token.expose(), |byte| byte.is_ascii_alphanumeric()) {
+        return Err(unexpected());
+    }
+    check_common(&Common::of_live(live))
+}
+
+fn check_common(common: &Common) -> Result<(), Failure> {
+    let moment = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'T' | b'Z' | b':' | b'-');
+    let region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let profile = common.profile;
+    if !made_of(common.expiration, moment) {
         return Err(odd("the expiration"));
     }
-    let profile = &credentials.profile;
-    if let Some(name) = credentials.region.as_deref().filter(|name| !made_of(name, region)) {
+    if let Some(name) = common.region.filter(|name| !made_of(name, region)) {
         return Err(Failure::new(Exit::Configuration, format!("{name} in profile {profile} is no region"))
             .hint("region = eu-central-1, or another in lower case"));
     }
@@ -224,11 +342,12 @@ pub fn check(credentials: &Credentials) -> Result<(), Failure> {
         Failure::new(Exit::Configuration, format!("the variable {name} of profile {profile} {problem}"))
             .hint("mend its `env` in the config.toml of mfa-agent")
     };
-    for (name, value) in &credentials.variables {
+    for (name, value) in common.variables {
         if !shell::is_name(name) {
             return Err(no_value(name, "has a name that no shell takes"));
         }
-        if CREDENTIALS.iter().chain(&OURS).chain(&IN_THE_WAY).chain(&REGIONS).any(|ours| ours == name) {
+        let ours = CREDENTIALS.iter().chain(&OURS).chain(&IN_THE_WAY).chain(&LIVE).chain(&REGIONS);
+        if ours.chain(&IN_THE_WAY_OF_LIVE).any(|ours| ours == name) {
             return Err(no_value(name, "is one that mfa-agent sets itself"));
         }
         if value.contains('\0') {
@@ -241,11 +360,19 @@ pub fn check(credentials: &Credentials) -> Result<(), Failure> {
     Ok(())
 }
 
+fn odd(thing: &str) -> Failure {
+    Failure::new(Exit::Failed, format!("{thing} that came from AWS is not one of AWS's"))
+}
+
+fn made_of(text: &str, alphabet: fn(u8) -> bool) -> bool {
+    !text.is_empty() && text.bytes().all(alphabet)
+}
+
 /// Removes all that `env` sets. Works without an agent.
 pub fn unset(shell: Shell, environment: &Environment) -> WipedBytes {
     let mut script = WipedBytes::with_capacity(1024);
     shell.begin(&mut script);
-    for name in CREDENTIALS.into_iter().chain(OURS) {
+    for name in CREDENTIALS.into_iter().chain(LIVE).chain(OURS) {
         shell.unset(&mut script, name);
     }
     if let Some(own) = &environment.own_profile

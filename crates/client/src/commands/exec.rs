@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::env;
+use super::env::{self, Access};
 use crate::agent::Agent;
 use crate::args::Exec;
 use crate::environment::Environment;
@@ -29,10 +29,11 @@ pub fn run(args: &Exec, option: Option<&str>, environment: &Environment) -> Resu
     let profile = environment.profile(args.name.as_deref().or(option))?;
     let agent = Agent::locate(environment)?;
     let asker = Asker::new(&agent, &args.code, args.no_prompt)?;
-    let credentials = env::obtain_for(asker, profile.as_deref(), environment, args.min_ttl)?;
+    let access = if args.live { Access::Live { own: true } } else { Access::Keys };
+    let given = env::obtain_access(asker, profile.as_deref(), environment, access, args.min_ttl)?;
     let mut command = Command::new(program);
     command.args(arguments);
-    env::changes(&credentials, &agent, environment, |name, value| {
+    env::changes(&given, &agent, environment, |name, value| {
         match value {
             Some(value) => command.env(name, platform::text(value)),
             None => command.env_remove(name),

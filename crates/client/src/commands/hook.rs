@@ -4,9 +4,9 @@
 use std::ffi::OsStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use protocol::{Credentials, EndReason, Reply, Request, ShellState};
+use protocol::{EndReason, Reply, Request, ShellState};
 
-use super::env;
+use super::env::{self, Access, Given};
 use crate::agent::Agent;
 use crate::args::{Code, Hook, Use};
 use crate::environment::Environment;
@@ -49,16 +49,17 @@ fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<(), Fa
         return output::data(stop_managing(shell).bytes());
     }
     let agent = Agent::locate(environment);
-    let reply = agent
-        .as_ref()
-        .map(|agent| agent.ask_running(Request::Shell { profile: profile.to_owned(), live: false }));
+    let live = environment.live;
+    let request = Request::Shell { profile: profile.to_owned(), live };
+    let reply = agent.as_ref().map(|agent| agent.ask_running(request));
     let script = match (&agent, reply) {
-        (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Ready { credentials, ends_in, ask }))))) => {
-            if let Some(seconds) = ends_in {
-                let left = span::of(u32::try_from(seconds).unwrap_or(u32::MAX));
-                aside(&format!("{profile}: {left} left; mfa-agent login {} --force", word(profile)));
-            }
-            ready(shell, &credentials, agent, environment, ask && !command)?
+        (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Ready { credentials, ends_in, ask }))))) if !live => {
+            tell_end(profile, ends_in);
+            ready(shell, &Given::Keys(*credentials), agent, environment, ask && !command)?
+        }
+        (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Live { live: access, ends_in, ask }))))) if live => {
+            tell_end(profile, ends_in);
+            ready(shell, &Given::Live(*access), agent, environment, ask && !command)?
         }
         (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Ended { reason, lease, ask }))))) => {
             let lease = lease.as_deref().and_then(|name| env::lease(agent, name));
@@ -74,11 +75,19 @@ fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<(), Fa
                     }
                 });
             }
-            if ask && command {
+            // Its grant stands over an expiry and a lock, and tells programs what to do.
+            let stands = live && matches!(reason, EndReason::Expired | EndReason::Locked);
+            if reason == EndReason::Revoked {
+                // The person took it back: it comes again when it is asked for again.
+                let mut script = stop_managing(shell);
+                drop_live(shell, &mut script);
+                script
+            } else if ask && command {
                 // Nobody can be asked now. The lease that is gone stays the shell's, so that the next prompt asks.
-                without(shell)
+                without(shell, live && !stands)
             } else {
-                waiting(shell, lease.as_deref().map(|path| shell::bytes(path.as_os_str())), ask)
+                let lease = lease.as_deref().map(|path| shell::bytes(path.as_os_str()));
+                waiting(shell, lease, ask, live && !stands)
             }
         }
         (_, answer) => {
@@ -91,7 +100,8 @@ fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<(), Fa
                 };
                 aside(&format!("{profile}: {why}; mfa-agent use {}", word(profile)));
             }
-            waiting(shell, None, false)
+            // With the agent gone, its port is anybody's.
+            waiting(shell, None, false, live)
         }
     };
     output::data(script.bytes())
@@ -108,8 +118,9 @@ fn ask(shell: Shell, environment: &Environment) -> Result<(), Failure> {
         shell.set(&mut script, "__mfa_agent_ask", b"1");
         return output::data(script.bytes());
     };
-    match env::obtain(asker, Some(profile), environment) {
-        Ok(credentials) => output::data(env::script(shell, &credentials, &agent, environment)?.bytes()),
+    let access = Access::of(environment);
+    match env::obtain_access(asker, Some(profile), environment, access, None) {
+        Ok(given) => output::data(env::script(shell, &given, &agent, environment)?.bytes()),
         Err(failure) => {
             if failure.exit != Exit::Cancelled {
                 aside(&format!("{profile}: {}", failure.what));
@@ -132,8 +143,9 @@ fn use_profile(shell: Shell, args: &Use, environment: &Environment) -> Result<()
         None => crate::picker::pick(&names(&agent)?)?,
     };
     let asker = Asker::new(&agent, &Code::default(), false)?;
-    let credentials = env::obtain(asker, Some(&profile), environment)?;
-    output::data(env::script(shell, &credentials, &agent, environment)?.bytes())
+    let access = if args.live { Access::Live { own: false } } else { Access::Keys };
+    let given = env::obtain_access(asker, Some(&profile), environment, access, None)?;
+    output::data(env::script(shell, &given, &agent, environment)?.bytes())
 }
 
 /// Prints the names of the profiles that can work.
@@ -150,30 +162,48 @@ fn names(agent: &Agent) -> Result<Vec<String>, Failure> {
 
 fn ready(
     shell: Shell,
-    credentials: &Credentials,
+    given: &Given,
     agent: &Agent,
     environment: &Environment,
     ask: bool,
 ) -> Result<WipedBytes, Failure> {
-    let mut script = env::script(shell, credentials, agent, environment)?;
+    let mut script = env::script(shell, given, agent, environment)?;
     if ask {
         shell.set(&mut script, "__mfa_agent_ask", b"1");
     }
     Ok(script)
 }
 
+/// A dim line for the shell that is the one to say it.
+fn tell_end(profile: &str, ends_in: Option<u64>) {
+    if let Some(seconds) = ends_in {
+        let left = span::of(u32::try_from(seconds).unwrap_or(u32::MAX));
+        aside(&format!("{profile}: {left} left; mfa-agent login {} --force", word(profile)));
+    }
+}
+
 /// A shell without credentials.
-fn without(shell: Shell) -> WipedBytes {
+fn without(shell: Shell, nor_live: bool) -> WipedBytes {
     let mut script = WipedBytes::with_capacity(1024);
     for name in env::CREDENTIALS {
         shell.unset(&mut script, name);
     }
+    if nor_live {
+        drop_live(shell, &mut script);
+    }
     script
 }
 
+/// A shell whose live access leads nowhere any more.
+fn drop_live(shell: Shell, script: &mut WipedBytes) {
+    for name in env::LIVE {
+        shell.unset(script, name);
+    }
+}
+
 /// A shell without credentials that keeps its profile, and looks again when its lease goes, or by the clock.
-fn waiting(shell: Shell, lease: Option<&[u8]>, ask: bool) -> WipedBytes {
-    let mut script = without(shell);
+fn waiting(shell: Shell, lease: Option<&[u8]>, ask: bool, without_live: bool) -> WipedBytes {
+    let mut script = without(shell, without_live);
     if let Some(lease) = lease {
         shell.export(&mut script, "MFA_AGENT_LEASE", lease);
         shell.unset(&mut script, "MFA_AGENT_EXP");

@@ -15,6 +15,7 @@ unset AWS_DEFAULT_PROFILE;
 unset AWS_SECURITY_TOKEN;
 unset AWS_CONTAINER_CREDENTIALS_FULL_URI;
 unset AWS_CONTAINER_AUTHORIZATION_TOKEN;
+unset MFA_AGENT_LIVE;
 ";
 
 /// The environment of a run.
@@ -178,8 +179,9 @@ fn the_profile_is_the_shells_where_none_is_named() {
 fn unset_needs_no_agent() {
     let stub = Stub::new();
     let all = "unset AWS_ACCESS_KEY_ID;\nunset AWS_SECRET_ACCESS_KEY;\nunset AWS_SESSION_TOKEN;\n\
-               unset AWS_CREDENTIAL_EXPIRATION;\nunset AWS_SESSION_EXPIRATION;\nunset MFA_AGENT_PROFILE;\n\
-               unset MFA_AGENT_LEASE;\nunset MFA_AGENT_EXP;\n";
+               unset AWS_CREDENTIAL_EXPIRATION;\nunset AWS_SESSION_EXPIRATION;\n\
+               unset AWS_CONTAINER_CREDENTIALS_FULL_URI;\nunset AWS_CONTAINER_AUTHORIZATION_TOKEN;\n\
+               unset MFA_AGENT_PROFILE;\nunset MFA_AGENT_LEASE;\nunset MFA_AGENT_EXP;\nunset MFA_AGENT_LIVE;\n";
     let plain = stub.client("env --unset --shell posix").output().unwrap();
     assert_eq!(ended(&plain), (0, all.to_owned(), String::new()));
     assert!(stub.is_quiet());
