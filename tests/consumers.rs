@@ -192,7 +192,8 @@ fn serves(consumer: &Consumer, way: &Way) -> bool {
     works
 }
 
-fn javascript(sandbox: &Sandbox) -> Command {
+/// Asks who it is, by the SDK for JavaScript.
+pub fn javascript(sandbox: &Sandbox) -> Command {
     let script = "const {STSClient, GetCallerIdentityCommand} = require('@aws-sdk/client-sts');\n\
                   new STSClient({}).send(new GetCallerIdentityCommand({})).then(\n\
                   answer => console.log(answer.Arn), error => { console.error(error); process.exit(1); });";
@@ -207,7 +208,7 @@ fn node_modules() -> PathBuf {
 }
 
 /// This very program, which is [`the_rust_sdk`] then.
-fn rust(sandbox: &Sandbox) -> Command {
+pub fn rust(sandbox: &Sandbox) -> Command {
     let arguments = ["--exact", "consumers::the_rust_sdk", "--ignored", "--nocapture"];
     sandbox.command(std::env::current_exe().unwrap(), arguments)
 }

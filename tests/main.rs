@@ -20,3 +20,4 @@ mod shell_cases;
 mod shells;
 mod support;
 mod tls;
+mod why;

@@ -384,3 +384,84 @@ fn a_proxy_that_refuses_or_is_gone_costs_no_code() {
     sandbox.unset("HTTPS_PROXY");
     assert_eq!(sandbox.run(&["login", "dev", "--code", &code]).status, 0);
 }
+
+#[test]
+fn the_host_follows_region_partition_fips_and_dual_stack_of_variables_and_profile() {
+    // The variables, the profile's settings, the partition of its device, and the host that is called.
+    type Case = (&'static [(&'static str, &'static str)], &'static str, &'static str, &'static str);
+    let cases: [Case; 9] = [
+        (&[], "region = eu-central-1", "aws", "sts.eu-central-1.amazonaws.com"),
+        (&[], "", "aws", "sts.us-east-1.amazonaws.com"),
+        (&[], "region = cn-north-1", "aws-cn", "sts.cn-north-1.amazonaws.com.cn"),
+        (&[], "", "aws-us-gov", "sts.us-gov-west-1.amazonaws.com"),
+        (&[], "region = us-west-2\nuse_fips_endpoint = true", "aws", "sts-fips.us-west-2.amazonaws.com"),
+        (&[], "region = us-west-2\nuse_dualstack_endpoint = true", "aws", "sts.us-west-2.api.aws"),
+        (
+            &[("AWS_USE_FIPS_ENDPOINT", "true")],
+            "region = us-west-2",
+            "aws",
+            "sts-fips.us-west-2.amazonaws.com",
+        ),
+        // A variable wins over the profile.
+        (
+            &[("AWS_USE_FIPS_ENDPOINT", "false"), ("AWS_USE_DUALSTACK_ENDPOINT", "true")],
+            "region = us-west-2\nuse_fips_endpoint = true",
+            "aws",
+            "sts.us-west-2.api.aws",
+        ),
+        (&[], "region = us-west-2\nendpoint_url = https://sts.example", "aws", "sts.example"),
+    ];
+    for (variables, settings, partition, host) in cases {
+        let mut sandbox = Sandbox::new();
+        sandbox.unset("AWS_ENDPOINT_URL");
+        for (name, value) in variables {
+            sandbox.set(name, value);
+        }
+        let serial = sandbox.serial.replace("arn:aws:", &format!("arn:{partition}:"));
+        sandbox.write(".aws/config", &format!("[profile dev]\nmfa_serial = {serial}\n{settings}\n"));
+        let proxy = Helper::start(&sandbox, &["refuse"]);
+        sandbox.set("HTTPS_PROXY", format!("http://127.0.0.1:{}", proxy.port));
+        let run = sandbox.run(&["login", "dev", "--code", "123456"]);
+        assert_eq!(run.status, 7, "{host}: {run:?}");
+        assert_eq!(proxy.requests(), [format!("CONNECT {host}:443 HTTP/1.1 -")], "{variables:?} {settings}");
+    }
+}
+
+#[test]
+fn iam_and_sts_have_endpoints_of_their_own() {
+    for (variables, settings, hosts) in [
+        (&[][..], "region = eu-central-1", ["iam.amazonaws.com:443", "sts.eu-central-1.amazonaws.com:443"]),
+        (
+            &[
+                ("AWS_ENDPOINT_URL_IAM", "https://iam.example:1"),
+                ("AWS_ENDPOINT_URL", "https://all.example:2"),
+            ],
+            "endpoint_url = https://profile.example",
+            ["iam.example:1", "all.example:2"],
+        ),
+        (
+            &[("AWS_ENDPOINT_URL_STS", "https://sts.example:1")],
+            "endpoint_url = https://profile.example:2",
+            ["profile.example:2", "sts.example:1"],
+        ),
+    ] {
+        let mut sandbox = Sandbox::new();
+        sandbox.unset("AWS_ENDPOINT_URL");
+        for (name, value) in variables {
+            sandbox.set(name, value);
+        }
+        // IAM is asked for the device where no file names it.
+        for (serial, host) in [("", hosts[0]), (&*format!("mfa_serial = {}", sandbox.serial), hosts[1])] {
+            sandbox.write(".aws/config", &format!("[profile dev]\n{settings}\n{serial}\n"));
+            let proxy = Helper::start(&sandbox, &["refuse"]);
+            sandbox.set("HTTPS_PROXY", format!("http://127.0.0.1:{}", proxy.port));
+            let run = sandbox.run(&["login", "dev", "--code", "123456"]);
+            assert_eq!(run.status, 7, "{host}: {run:?}");
+            let mut requests = proxy.requests();
+            // A call without a code is tried again.
+            requests.dedup();
+            assert_eq!(requests, [format!("CONNECT {host} HTTP/1.1 -")]);
+            sandbox.run(&["agent", "stop"]);
+        }
+    }
+}

@@ -202,6 +202,9 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
             let profiles = profile::list(&files, after.as_deref());
             Reply::Profiles(as_many_as_fit(profiles.into_iter()))
         }),
+        Request::Sections { profiles } => {
+            sessions.files().await.map(|files| Reply::Sections(profile::sections(&files, &profiles)))
+        }
         Request::Log => {
             let latest_first = sessions.state().journal.latest().into_iter().rev();
             let mut entries = as_many_as_fit(latest_first);
@@ -268,7 +271,7 @@ fn subject(request: &Request) -> Option<String> {
         Request::Logout { all: true, .. } => Some("logout of all".to_owned()),
         Request::Logout { profiles, .. } => Some(format!("logout of {}", short(&profiles.join(", ")))),
         Request::Stop { .. } => Some("stop".to_owned()),
-        Request::Status | Request::Profiles { .. } | Request::Log => None,
+        Request::Status | Request::Profiles { .. } | Request::Sections { .. } | Request::Log => None,
     }
 }
 

@@ -362,7 +362,8 @@ fn patience(request: &Request) -> Duration {
         | Request::Session { .. }
         | Request::Unlock { .. }
         | Request::Login { .. }
-        | Request::Profiles { .. } => LONG,
+        | Request::Profiles { .. }
+        | Request::Sections { .. } => LONG,
         // A prompt waits for it.
         Request::Shell { .. } => Duration::from_millis(200),
         Request::Lock { .. }

@@ -92,6 +92,12 @@ pub enum Command {
     Status(Status),
     /// List the profiles of the AWS config files, and which of them can work
     Profiles(Profiles),
+    /// Show which credentials each kind of SDK would pick up in this shell
+    #[command(
+        long_about = "Show which credentials each kind of SDK would pick up in this very shell, from where and until when, what is in the way, and the line that mends it.\n\nThe kinds differ: the AWS CLI and boto3 read AWS_SECURITY_TOKEN first, the SDK for JavaScript passes over keys where AWS_PROFILE is set, and a container's endpoint is asked last.",
+        after_long_help = "Examples:\n  mfa-agent why\n  mfa-agent why dev                           is it the session of dev?"
+    )]
+    Why(Why),
     /// Choose this shell's profile, or none (needs the hook: see `mfa-agent init --help`)
     Use(Use),
     /// Print the hook that keeps a shell's credentials right
@@ -300,6 +306,14 @@ pub struct Profiles {
     /// For programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// `mfa-agent why`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct Why {
+    /// The profile whose session it should be.
+    #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
 }
 
 /// `mfa-agent agent`

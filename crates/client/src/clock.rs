@@ -1,5 +1,12 @@
 //! Moments as people read them, in UTC: the local time would need the system's table of zones.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds since the epoch, by this machine's clock.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// `18:20 UTC`.
 pub fn time_of_day(epoch_seconds: u64) -> String {
     let minutes = epoch_seconds / 60 % (24 * 60);

@@ -11,6 +11,7 @@ mod login;
 mod logout;
 mod profiles;
 mod status;
+mod why;
 
 use crate::args::{Command, Invocation};
 use crate::environment::Environment;
@@ -32,6 +33,7 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
             status::run(profile, args.json, invocation.color, environment)
         }
         Command::Profiles(args) => profiles::run(args, environment),
+        Command::Why(args) => why::run(args, profile, environment),
         Command::Use(args) => hook::use_without_hook(args),
         Command::Init { shell } => init::run(*shell),
         Command::Hook(args) => hook::run(args, environment),

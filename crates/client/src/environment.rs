@@ -3,6 +3,7 @@
 use std::env::var_os;
 use std::ffi::OsString;
 
+use protocol::Secret;
 use protocol::address::SOCKET_VARIABLE;
 
 use crate::failure::{Exit, Failure};
@@ -70,6 +71,50 @@ impl Environment {
     /// A region variable is set, so it matters who set it.
     pub fn has_region(&self) -> bool {
         self.region.is_some() || self.default_region.is_some()
+    }
+}
+
+/// What else the SDKs look at, read for `why` alone.
+#[derive(Debug, Default)]
+pub struct Consumed {
+    /// `AWS_SECRET_ACCESS_KEY` is set.
+    pub secret: bool,
+    /// `AWS_SESSION_TOKEN`.
+    pub token: Option<Secret>,
+    /// `AWS_SECURITY_TOKEN`.
+    pub security_token: Option<Secret>,
+    /// `AWS_DEFAULT_PROFILE`.
+    pub default_profile: Option<OsString>,
+    /// `AWS_WEB_IDENTITY_TOKEN_FILE` is set.
+    pub web_identity: bool,
+    /// The variable that names a container's endpoint: `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, else
+    /// `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    pub container: Option<&'static str>,
+    /// `MFA_AGENT_EXP`: when what the shell holds ends, in seconds since the epoch.
+    pub expires_at: Option<u64>,
+    /// `AWS_CONFIG_FILE`.
+    pub config_file: Option<OsString>,
+    /// `AWS_SHARED_CREDENTIALS_FILE`.
+    pub credentials_file: Option<OsString>,
+}
+
+impl Consumed {
+    /// Reads them. An empty variable counts as none.
+    pub fn read() -> Self {
+        let read = |name: &str| var_os(name).filter(|value| !value.is_empty());
+        let secret = |name: &str| Some(Secret::new(read(name)?.to_string_lossy().into_owned()));
+        let containers = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+        Self {
+            secret: read("AWS_SECRET_ACCESS_KEY").is_some(),
+            token: secret("AWS_SESSION_TOKEN"),
+            security_token: secret("AWS_SECURITY_TOKEN"),
+            default_profile: read("AWS_DEFAULT_PROFILE"),
+            web_identity: read("AWS_WEB_IDENTITY_TOKEN_FILE").is_some(),
+            container: containers.into_iter().find(|name| read(name).is_some()),
+            expires_at: read("MFA_AGENT_EXP").and_then(|text| text.to_str()?.parse().ok()),
+            config_file: read("AWS_CONFIG_FILE"),
+            credentials_file: read("AWS_SHARED_CREDENTIALS_FILE"),
+        }
     }
 }
 

@@ -164,6 +164,11 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
     },
+    /// What do the AWS config files hold for SDKs to find in these sections? Answered by [`Reply::Sections`].
+    Sections {
+        /// Their names, without `profile `.
+        profiles: Vec<String>,
+    },
     /// Who asked for what? Answered by [`Reply::Log`].
     Log,
     /// Wipe everything and leave. Understood whatever the protocol's number. Answered by [`Reply::Stopping`].
@@ -230,6 +235,8 @@ pub enum Reply {
     Status(Status),
     /// To [`Request::Profiles`].
     Profiles(Vec<Profile>),
+    /// To [`Request::Sections`].
+    Sections(Sections),
     /// To [`Request::Log`], oldest first.
     Log(Vec<LogEntry>),
     /// To [`Request::Stop`].
@@ -487,6 +494,30 @@ pub struct Profile {
     /// Why it cannot work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Refusal>,
+}
+
+/// What the AWS config files hold for SDKs to find. Nothing secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sections {
+    /// The config file.
+    pub config_file: String,
+    /// The credentials file.
+    pub credentials_file: String,
+    /// The sections that exist, by name.
+    pub sections: BTreeMap<String, Section>,
+}
+
+/// A section, both files taken together.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Section {
+    /// The last four characters of its access key's id, where it has a key with its secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// That key has a session token.
+    #[serde(default)]
+    pub temporary: bool,
+    /// Which of the settings it has by which SDKs get credentials in other ways.
+    pub settings: Vec<String>,
 }
 
 /// One line of the agent's log: who asked for what.

@@ -1,6 +1,6 @@
 //! What a profile comes down to: a user's long-term key, an MFA device, and the roles to assume in turn.
 
-use protocol::{KeyOrigin, Profile, Refusal};
+use protocol::{KeyOrigin, Profile, Refusal, Sections};
 
 use super::files::{ConfigFiles, Section};
 
@@ -181,6 +181,35 @@ pub fn wins_over_live(files: &ConfigFiles) -> Option<&'static str> {
     found.other_way()
 }
 
+/// What SDKs find in these sections.
+pub fn sections(files: &ConfigFiles, names: &[String]) -> Sections {
+    let sections = names.iter().filter_map(|name| {
+        let section = files.section(name)?;
+        let key = section.get("aws_access_key_id").filter(|_| section.has("aws_secret_access_key"));
+        let temporary = section.has("aws_session_token") || section.has("aws_security_token");
+        let settings = WAYS.into_iter().filter(|setting| section.get(setting).is_some());
+        let settings = settings.map(str::to_owned).collect();
+        Some((name.clone(), protocol::Section { key: key.map(last_four), temporary, settings }))
+    });
+    Sections {
+        config_file: files.config_file(),
+        credentials_file: files.credentials_file(),
+        sections: sections.collect(),
+    }
+}
+
+/// The settings by which SDKs get credentials in other ways than by a key.
+const WAYS: [&str; 8] = [
+    "credential_process",
+    "credential_source",
+    "login_session",
+    "role_arn",
+    "source_profile",
+    "sso_session",
+    "sso_start_url",
+    "web_identity_token_file",
+];
+
 /// The names most like a mistyped one, best first.
 pub fn nearest<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Vec<String> {
     // The distance of long names costs more than the help is worth.
@@ -353,7 +382,7 @@ impl<'a> Found<'a> {
                 if temporary || id.starts_with("ASIA") {
                     return Err(Refusal::TemporaryKey { section: section_name });
                 }
-                let last_four = id.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect();
+                let last_four = last_four(id);
                 Ok((id.to_owned(), KeyOrigin { last_four, section: section_name, file }))
             }
         }
@@ -380,6 +409,10 @@ impl<'a> Found<'a> {
             None => bad(profile, "source_profile", "", "the profile whose key may assume the role"),
         }
     }
+}
+
+fn last_four(key_id: &str) -> String {
+    key_id.chars().skip(key_id.chars().count().saturating_sub(4)).collect()
 }
 
 fn bad(profile: &str, setting: &str, value: &str, must: &str) -> Refusal {

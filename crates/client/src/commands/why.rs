@@ -1,0 +1,321 @@
+//! `mfa-agent why`: which credentials each kind of SDK would pick up in this very shell, from where, until when, and
+//! the one line that mends it. The orders of precedence are those that `tests/why.rs` sees the SDKs follow.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+use protocol::{Reply, Request, Section, Sections};
+
+use crate::agent::{Agent, unexpected};
+use crate::args::Why;
+use crate::environment::{Consumed, Environment};
+use crate::failure::Failure;
+use crate::shell::{Shell, word};
+use crate::{clock, message, output, platform, span, table};
+
+/// A family of SDKs that agree on where to look first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sdk {
+    AwsCli2,
+    Boto3,
+    JavaScript,
+    Rust,
+}
+
+/// All of them, with the programs that they are in.
+const SDKS: [(Sdk, &str); 4] = [
+    (Sdk::AwsCli2, "AWS CLI 2"),
+    (Sdk::Boto3, "AWS CLI 1, boto3"),
+    (Sdk::JavaScript, "SDK for JavaScript"),
+    (Sdk::Rust, "SDK for Rust"),
+];
+
+/// How a profile gets its credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Role,
+    WebIdentity,
+    SignIn,
+    Key,
+    Process,
+}
+
+/// Where an SDK ends up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    /// The variables of this shell.
+    Variables,
+    /// A profile of the files.
+    Profile(String, Way),
+    /// `AWS_WEB_IDENTITY_TOKEN_FILE`.
+    WebIdentity,
+    /// The endpoint that a variable names.
+    Container(&'static str),
+    /// It looks no further, and fails.
+    Fails(&'static str),
+    /// Nothing here: what the machine itself is given, where it is one of AWS's.
+    Nothing,
+}
+
+/// All that decides.
+struct Surroundings<'a> {
+    environment: &'a Environment,
+    consumed: &'a Consumed,
+    sections: &'a BTreeMap<String, Section>,
+    now: u64,
+}
+
+pub fn run(args: &Why, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
+    let consumed = Consumed::read();
+    let named = [&environment.aws_profile, &consumed.default_profile];
+    let mut profiles: Vec<String> =
+        named.into_iter().flatten().filter_map(|name| name.to_str()).map(str::to_owned).collect();
+    profiles.push("default".to_owned());
+    let agent = Agent::locate(environment)?;
+    let files = match agent.ask(Request::Sections { profiles }, None)?.reply {
+        Reply::Sections(files) => files,
+        Reply::Refused(refusal) => return Err(message::refused(&refusal)),
+        _ => return Err(unexpected()),
+    };
+    let surroundings =
+        Surroundings { environment, consumed: &consumed, sections: &files.sections, now: clock::now() };
+
+    let sources = SDKS.map(|(sdk, name)| (sdk, name, surroundings.source(sdk)));
+    let mut rows = vec![["READ BY", "CREDENTIALS", "UNTIL"].map(str::to_owned)];
+    rows.extend(sources.iter().map(|(_, name, source)| {
+        [(*name).to_owned(), surroundings.words(source), surroundings.until(source)]
+    }));
+    let mut text = table::of(&rows);
+    let wanted = environment.profile(args.name.as_deref().or(option))?;
+    let traps = surroundings.traps(&sources.map(|(_, _, source)| source), wanted.as_deref(), &files);
+    if !traps.is_empty() {
+        text.push('\n');
+    }
+    for trap in &traps {
+        text.push_str(&crate::sanitize::sanitize(trap));
+        text.push('\n');
+    }
+    output::data(text.as_bytes())?;
+    if !traps.is_empty() {
+        let shell = Shell::of_program(platform::parent_program().as_deref()).unwrap_or(Shell::Posix);
+        let profile = wanted.as_deref().map_or_else(|| "PROFILE".to_owned(), word);
+        if let Some(line) = shell.evaluation(&format!(" {profile}")) {
+            output::words(&format!("hint: {line}"));
+        }
+    }
+    Ok(())
+}
+
+impl Surroundings<'_> {
+    /// The profile that an SDK takes, and whether a variable names it.
+    fn profile(&self, sdk: Sdk) -> (String, bool) {
+        let own = self.environment.aws_profile.as_ref();
+        let default = self.consumed.default_profile.as_ref();
+        let named = match sdk {
+            Sdk::AwsCli2 => own.or(default),
+            Sdk::Boto3 => default.or(own),
+            // They know no AWS_DEFAULT_PROFILE.
+            Sdk::JavaScript | Sdk::Rust => own,
+        };
+        match named {
+            Some(name) => (name.to_string_lossy().into_owned(), true),
+            None => ("default".to_owned(), false),
+        }
+    }
+
+    fn source(&self, sdk: Sdk) -> Source {
+        let (profile, named) = self.profile(sdk);
+        let section = self.sections.get(&profile);
+        let is_boto = matches!(sdk, Sdk::AwsCli2 | Sdk::Boto3);
+        if is_boto && named && section.is_none() {
+            return Source::Fails("its profile is in no file");
+        }
+        let skips_variables = sdk == Sdk::JavaScript && named;
+        match (self.environment.key_id.is_some(), self.consumed.secret) {
+            (true, true) if !skips_variables => return Source::Variables,
+            (true, false) if is_boto => return Source::Fails("AWS_SECRET_ACCESS_KEY is missing"),
+            _ => {}
+        }
+        let token_file = self.consumed.web_identity.then_some(Source::WebIdentity);
+        let of_profile = |ways: &[Way]| {
+            let way = ways.iter().find(|way| section.is_some_and(|section| way.is_in(section)))?;
+            Some(Source::Profile(profile.clone(), *way))
+        };
+        let found = match sdk {
+            Sdk::AwsCli2 | Sdk::Boto3 => of_profile(&[Way::Role, Way::WebIdentity])
+                .or(token_file)
+                .or_else(|| of_profile(&[Way::SignIn, Way::Key, Way::Process])),
+            Sdk::JavaScript => {
+                of_profile(&[Way::Role, Way::Key, Way::WebIdentity, Way::Process, Way::SignIn]).or(token_file)
+            }
+            Sdk::Rust if named && section.is_none() => return Source::Fails("its profile is in no file"),
+            Sdk::Rust => {
+                of_profile(&[Way::Role, Way::WebIdentity, Way::SignIn, Way::Process, Way::Key]).or(token_file)
+            }
+        };
+        found.or(self.consumed.container.map(Source::Container)).unwrap_or(Source::Nothing)
+    }
+
+    /// The profile whose session the variables hold, as far as they say so.
+    fn session(&self) -> Option<&OsStr> {
+        let key = self.environment.key_id.as_ref()?.as_encoded_bytes();
+        let lease = self.environment.lease.as_ref()?.as_encoded_bytes();
+        // A lease ends with the last characters of the key that it was given with.
+        let tail = lease.rsplit(|byte| *byte == b'-').next()?;
+        key.ends_with(tail).then_some(self.environment.own_profile.as_deref()?)
+    }
+
+    fn words(&self, source: &Source) -> String {
+        let last_four =
+            |key: &str| key.chars().skip(key.chars().count().saturating_sub(4)).collect::<String>();
+        match source {
+            Source::Variables => {
+                let key = self.environment.key_id.as_deref().unwrap_or_default().to_string_lossy();
+                let whose = match self.session() {
+                    Some(profile) => format!("session of {}", profile.to_string_lossy()),
+                    None if self.consumed.token.is_some() => "somebody's session".to_owned(),
+                    None => "a key without a session".to_owned(),
+                };
+                format!("this shell's variables: {whose}, key …{}", last_four(&key))
+            }
+            Source::Profile(name, Way::Key) => {
+                let section = self.sections.get(name);
+                let key = section.and_then(|section| section.key.as_deref()).unwrap_or_default();
+                let session = section.is_some_and(|section| section.temporary);
+                let kind = if session { "session" } else { "key without MFA" };
+                format!("[{name}] of the files: {kind}, key …{key}")
+            }
+            Source::Profile(name, way) => format!("[{name}] of the files: {}", way.words()),
+            Source::WebIdentity => "the token of AWS_WEB_IDENTITY_TOKEN_FILE".to_owned(),
+            Source::Container(variable) => format!("the endpoint of {variable}"),
+            Source::Fails(why) => format!("none: {why}"),
+            Source::Nothing => "none".to_owned(),
+        }
+    }
+
+    fn until(&self, source: &Source) -> String {
+        match source {
+            Source::Variables => match (self.left(), &self.consumed.token) {
+                (Some(0), _) => "expired".to_owned(),
+                (Some(left), _) => {
+                    let left_words = span::of(u32::try_from(left).unwrap_or(u32::MAX));
+                    format!("{} ({left_words} left)", clock::time_of_day(self.now + left))
+                }
+                (None, Some(_)) => "unknown".to_owned(),
+                (None, None) => "no end".to_owned(),
+            },
+            Source::Profile(name, Way::Key) if !self.is_session(name) => "no end".to_owned(),
+            Source::Profile(_, Way::Key) => "unknown".to_owned(),
+            Source::Profile(..) | Source::WebIdentity | Source::Container(_) => "renewed".to_owned(),
+            Source::Fails(_) | Source::Nothing => "-".to_owned(),
+        }
+    }
+
+    fn is_session(&self, profile: &str) -> bool {
+        self.sections.get(profile).is_some_and(|section| section.temporary)
+    }
+
+    /// Seconds left of what the variables hold, as far as they say so.
+    fn left(&self) -> Option<u64> {
+        self.session()?;
+        Some(self.consumed.expires_at?.saturating_sub(self.now))
+    }
+
+    /// What is in the way, each with why.
+    fn traps(&self, sources: &[Source], wanted: Option<&str>, files: &Sections) -> Vec<String> {
+        let mut traps = Vec::new();
+        let uses = |source: &Source| sources.contains(source);
+        let mut tell = |trap: String| traps.push(trap);
+        let whole_key = self.environment.key_id.is_some() && self.consumed.secret;
+
+        if self.consumed.security_token.is_some()
+            && self.consumed.security_token != self.consumed.token
+            && whole_key
+        {
+            tell(
+                "AWS_SECURITY_TOKEN is set: the AWS CLI and boto3 send it in the place of AWS_SESSION_TOKEN"
+                    .to_owned(),
+            );
+        }
+        if self.environment.key_id.is_some() != self.consumed.secret {
+            tell("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: one is set without the other".to_owned());
+        }
+        match (&self.environment.aws_profile, &self.consumed.default_profile) {
+            (Some(one), Some(other)) if one != other => tell(
+                "AWS_PROFILE and AWS_DEFAULT_PROFILE differ: the AWS CLI 2 takes the first, boto3 the second"
+                    .to_owned(),
+            ),
+            (None, Some(_)) => tell(
+                "AWS_DEFAULT_PROFILE is set without AWS_PROFILE: the SDKs for JavaScript and Rust do not know it"
+                    .to_owned(),
+            ),
+            _ => {}
+        }
+        if self.environment.aws_profile.is_some() && whole_key {
+            tell("AWS_PROFILE is set: the SDK for JavaScript passes over this shell's variables".to_owned());
+        }
+        if let Some(variable) = self.consumed.container
+            && !sources.iter().all(|source| *source == Source::Container(variable))
+        {
+            tell(format!("{variable} is set: it is asked last, and only where there is nothing else"));
+        }
+        for name in self.sections.keys() {
+            if uses(&Source::Profile(name.clone(), Way::Key)) && !self.is_session(name) {
+                tell(format!("the key in [{name}] is used as it is: what needs MFA is refused"));
+            }
+        }
+        if uses(&Source::Variables) {
+            let session = self.session().and_then(OsStr::to_str);
+            match (self.left(), session, wanted) {
+                (Some(0), _, _) => tell("the session in this shell's variables has expired".to_owned()),
+                (_, Some(session), Some(wanted)) if session != wanted => {
+                    tell(format!("this shell has the session of {session}, not of {wanted}"));
+                }
+                (_, None, _) if self.consumed.token.is_none() => {
+                    tell(
+                        "the key in this shell's variables is used as it is: what needs MFA is refused"
+                            .to_owned(),
+                    );
+                }
+                _ => {}
+            }
+        }
+        if sources.iter().any(|source| matches!(source, Source::Fails(_) | Source::Nothing)) {
+            tell("some find nothing in this shell".to_owned());
+        }
+        for (variable, shell, agent) in [
+            ("AWS_CONFIG_FILE", &self.consumed.config_file, &files.config_file),
+            ("AWS_SHARED_CREDENTIALS_FILE", &self.consumed.credentials_file, &files.credentials_file),
+        ] {
+            if shell.as_ref().is_some_and(|shell| shell != OsString::from(agent).as_os_str()) {
+                tell(format!(
+                    "{variable} is another than the agent reads, {agent}: this is told by the agent's"
+                ));
+            }
+        }
+        traps
+    }
+}
+
+impl Way {
+    fn is_in(self, section: &Section) -> bool {
+        let has = |setting: &str| section.settings.iter().any(|name| name == setting);
+        match self {
+            Self::Role => has("role_arn") && (has("source_profile") || has("credential_source")),
+            Self::WebIdentity => has("web_identity_token_file"),
+            Self::SignIn => has("sso_session") || has("sso_start_url") || has("login_session"),
+            Self::Key => section.key.is_some(),
+            Self::Process => has("credential_process"),
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Role => "a role that the SDK assumes itself",
+            Self::WebIdentity => "the token of web_identity_token_file",
+            Self::SignIn => "a sign-in with a browser",
+            Self::Key => "a key",
+            Self::Process => "its credential_process",
+        }
+    }
+}
