@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{ACCOUNT, Run, Sandbox, exported, tool};
+use crate::support::{ACCOUNT, Run, Sandbox, Terminal, exported, tool};
 
 fn with_session(sandbox: &Sandbox, program: &str, arguments: &[&str]) -> Run {
     let run = sandbox.run(&["env", "dev", "--no-prompt"]);
@@ -43,6 +43,27 @@ fn boto3_proves_the_session_and_reads_its_end() {
         (0, format!("arn:aws:iam::{ACCOUNT}:user/alice\nTrue").as_str()),
         "{run:?}"
     );
+}
+
+#[test]
+fn boto3_is_asked_for_a_code_on_its_terminal_through_a_credential_process() {
+    let sandbox = Sandbox::new();
+    let config = fs::read_to_string(sandbox.home().join(".aws/config")).unwrap();
+    let process = format!("{} credential-process dev", env!("CARGO_BIN_EXE_mfa-agent"));
+    sandbox.write(".aws/config", &format!("{config}[profile dev-session]\ncredential_process = {process}\n"));
+    let script = "import boto3\n\
+                  client = boto3.Session(profile_name='dev-session').client('sts', region_name='us-east-1')\n\
+                  print(client.get_caller_identity()['Arn'])\n";
+    // Without a terminal, the SDK shows our words for its failure.
+    let run = Run::of(&mut sandbox.command(tool("python3"), ["-c", script]));
+    assert!(run.status != 0 && run.stderr.contains("dev needs an MFA code"), "{run:?}");
+    assert!(run.stderr.contains("hint: mfa-agent login dev"), "{run:?}");
+    // The SDK keeps stdin, stdout and stderr of the process to itself, and not the terminal.
+    let terminal = Terminal::run(&sandbox, tool("python3"), ["-c", script]);
+    terminal.wait_for("MFA code for dev");
+    terminal.type_in(&sandbox.code());
+    let run = terminal.finish();
+    assert_eq!(run.stdout.trim(), format!("arn:aws:iam::{ACCOUNT}:user/alice"), "{run:?}");
 }
 
 /// A program that consumes credentials.

@@ -127,7 +127,7 @@ fn the_variables_of_env_are_used_by_all_and_nothing_is_in_the_way() {
 fn nothing_is_nothing_to_all() {
     let (sandbox, _) = with_session();
     let run = agrees(&sandbox, &Variables::new());
-    mended(&run, &["some find nothing"], "eval \"$(mfa-agent env PROFILE)\"");
+    mended(&run, &["nothing for any of them"], "eval \"$(mfa-agent env PROFILE)\"");
 }
 
 #[test]
@@ -202,6 +202,7 @@ fn a_profile_that_is_in_no_file_ends_the_search_of_some() {
     shell.insert("AWS_PROFILE".to_owned(), "gone".to_owned());
     let run = agrees(&sandbox, &shell);
     assert_eq!(run.stdout.matches("none: its profile is in no file").count(), 2, "{run:?}");
+    mended(&run, &["nothing for: AWS CLI 2; AWS CLI 1, boto3; SDK for JavaScript"], "unset AWS_PROFILE");
     shell.retain(|name, _| name == "AWS_PROFILE");
     let (sandbox, _) = with_session();
     let run = agrees(&sandbox, &shell);

@@ -57,6 +57,9 @@ enum Source {
     Nothing,
 }
 
+/// What aws-mfa appends to a profile's name for the section that we take its key from.
+const LONG_TERM: &str = "-long-term";
+
 /// All that decides.
 struct Surroundings<'a> {
     environment: &'a Environment,
@@ -71,6 +74,8 @@ pub fn run(args: &Why, option: Option<&str>, environment: &Environment) -> Resul
     let mut profiles: Vec<String> =
         named.into_iter().flatten().filter_map(|name| name.to_str()).map(str::to_owned).collect();
     profiles.push("default".to_owned());
+    let long_term: Vec<String> = profiles.iter().map(|name| format!("{name}{LONG_TERM}")).collect();
+    profiles.extend(long_term);
     let agent = Agent::locate(environment)?;
     let files = match agent.ask(Request::Sections { profiles }, None)?.reply {
         Reply::Sections(files) => files,
@@ -87,7 +92,7 @@ pub fn run(args: &Why, option: Option<&str>, environment: &Environment) -> Resul
     }));
     let mut text = table::of(&rows);
     let wanted = environment.profile(args.name.as_deref().or(option))?;
-    let traps = surroundings.traps(&sources.map(|(_, _, source)| source), wanted.as_deref(), &files);
+    let traps = surroundings.traps(&sources, wanted.as_deref(), &files);
     if !traps.is_empty() {
         text.push('\n');
     }
@@ -99,7 +104,14 @@ pub fn run(args: &Why, option: Option<&str>, environment: &Environment) -> Resul
     if !traps.is_empty() {
         let shell = Shell::of_program(platform::parent_program().as_deref()).unwrap_or(Shell::Posix);
         let profile = wanted.as_deref().map_or_else(|| "PROFILE".to_owned(), word);
-        if let Some(line) = shell.evaluation(&format!(" {profile}")) {
+        // A profile that only a variable names, and no file has, is none to go on with.
+        let line = match &environment.aws_profile {
+            Some(name) if wanted.as_deref().map(OsStr::new) == Some(name) && !surroundings.exists(name) => {
+                Some("unset AWS_PROFILE".to_owned())
+            }
+            _ => shell.evaluation(&format!(" {profile}")),
+        };
+        if let Some(line) = line {
             output::words(&format!("hint: {line}"));
         }
     }
@@ -154,6 +166,11 @@ impl Surroundings<'_> {
             }
         };
         found.or(self.consumed.container.map(Source::Container)).unwrap_or(Source::Nothing)
+    }
+
+    /// A file has the profile, or its long-term key.
+    fn exists(&self, profile: &OsStr) -> bool {
+        self.sections.keys().any(|name| OsStr::new(name.strip_suffix(LONG_TERM).unwrap_or(name)) == profile)
     }
 
     /// The profile whose session the variables hold, as far as they say so.
@@ -222,9 +239,9 @@ impl Surroundings<'_> {
     }
 
     /// What is in the way, each with why.
-    fn traps(&self, sources: &[Source], wanted: Option<&str>, files: &Sections) -> Vec<String> {
+    fn traps(&self, sources: &[(Sdk, &str, Source)], wanted: Option<&str>, files: &Sections) -> Vec<String> {
         let mut traps = Vec::new();
-        let uses = |source: &Source| sources.contains(source);
+        let uses = |wanted: &Source| sources.iter().any(|(_, _, source)| source == wanted);
         let mut tell = |trap: String| traps.push(trap);
         let whole_key = self.environment.key_id.is_some() && self.consumed.secret;
 
@@ -255,7 +272,7 @@ impl Surroundings<'_> {
             tell("AWS_PROFILE is set: the SDK for JavaScript passes over this shell's variables".to_owned());
         }
         if let Some(variable) = self.consumed.container
-            && !sources.iter().all(|source| *source == Source::Container(variable))
+            && !sources.iter().all(|(_, _, source)| *source == Source::Container(variable))
         {
             tell(format!("{variable} is set: it is asked last, and only where there is nothing else"));
         }
@@ -280,8 +297,13 @@ impl Surroundings<'_> {
                 _ => {}
             }
         }
-        if sources.iter().any(|source| matches!(source, Source::Fails(_) | Source::Nothing)) {
-            tell("some find nothing in this shell".to_owned());
+        let none = |source: &Source| matches!(source, Source::Fails(_) | Source::Nothing);
+        let without: Vec<&str> =
+            sources.iter().filter(|(_, _, source)| none(source)).map(|(_, name, _)| *name).collect();
+        if without.len() == sources.len() {
+            tell("this shell has nothing for any of them".to_owned());
+        } else if !without.is_empty() {
+            tell(format!("this shell has nothing for: {}", without.join("; ")));
         }
         for (variable, shell, agent) in [
             ("AWS_CONFIG_FILE", &self.consumed.config_file, &files.config_file),
