@@ -133,7 +133,7 @@ const CONSUMERS: [Consumer; 7] = [
     },
 ];
 
-const WAYS: [Way; 2] = [
+const WAYS: [Way; 3] = [
     Way {
         heading: "`env`, `exec`",
         set: |sandbox, command| {
@@ -153,11 +153,23 @@ const WAYS: [Way; 2] = [
             command.env("AWS_PROFILE", "dev-session");
         },
     },
+    Way {
+        heading: "`env --live`, `exec --live`",
+        set: |sandbox, command| {
+            let run = sandbox.run(&["env", "dev", "--live", "--no-prompt"]);
+            assert_eq!(run.status, 0, "{run:?}");
+            let variables = exported(&run.stdout, &[]);
+            assert!(!variables.contains_key("AWS_SECRET_ACCESS_KEY"), "{variables:?}");
+            command.envs(variables);
+        },
+    },
 ];
 
 /// What a program itself cannot do: the program, the way, and why.
-const CANNOT: [(&str, &str, &str); 1] =
-    [("s3cmd", "`credential-process`", "no: it reads no AWS config file")];
+const CANNOT: [(&str, &str, &str); 2] = [
+    ("s3cmd", "`credential-process`", "no: it reads no AWS config file"),
+    ("s3cmd", "`env --live`, `exec --live`", "no: it knows no container's endpoint"),
+];
 
 #[test]
 fn the_table_of_consumers_is_what_they_do() {

@@ -171,6 +171,32 @@ fn inside_of_another_exec_the_inner_profile_wins_and_alone() {
 }
 
 #[test]
+fn what_the_profile_before_set_goes_with_it_and_what_the_person_changed_stays() {
+    let sandbox = with_prod();
+    let own = "OURS = \"dev\"\nBOTH = \"dev\"\nCHANGED = \"dev\"\n";
+    let configuration = format!("[profile.dev.env]\n{own}[profile.prod.env]\nBOTH = \"prod\"\n");
+    sandbox.write(".config/mfa-agent/config.toml", &configuration);
+    sandbox.log_in("dev");
+    let dev = inside(&sandbox, &["exec", "dev"], &[]);
+    assert_eq!((dev["OURS"].as_str(), dev["BOTH"].as_str()), ("dev", "dev"));
+    let mut shell = dev.clone();
+    shell.insert("CHANGED".to_owned(), "by hand".to_owned());
+    let shell: Vec<_> = shell.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+
+    let prod = inside(&sandbox, &["exec", "prod"], &shell);
+    assert!(!prod.contains_key("OURS"), "{prod:?}");
+    assert_eq!((prod["BOTH"].as_str(), prod["CHANGED"].as_str()), ("prod", "by hand"));
+    // The same where a shell evaluates it, and where nothing comes after.
+    let printed = Run::of(sandbox.client(["env", "prod"]).envs(shell.iter().copied())).stdout;
+    let evaluated = exported(&printed, &shell);
+    assert!(!evaluated.contains_key("OURS") && evaluated["CHANGED"] == "by hand", "{evaluated:?}");
+    let printed = Run::of(sandbox.client(["env", "--unset"]).envs(shell.iter().copied())).stdout;
+    let evaluated = exported(&printed, &shell);
+    assert!(!evaluated.contains_key("OURS") && !evaluated.contains_key("BOTH"), "{evaluated:?}");
+    assert_eq!(evaluated["CHANGED"], "by hand");
+}
+
+#[test]
 fn min_ttl_renews_a_role_without_a_code() {
     let mut sandbox = with_prod();
     let clock = sandbox.fake_clock();

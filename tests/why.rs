@@ -70,7 +70,11 @@ fn agrees(sandbox: &Sandbox, shell: &Variables) -> Run {
         let call = calls.iter().find(|call| call.region.as_deref() == Some(region));
         let key = call.and_then(|call| call.access_key_id.as_deref());
         match key {
-            Some(key) if row.contains("credential_process") || row.contains("endpoint of") => {
+            Some(key)
+                if row.contains("credential_process")
+                    || row.contains("endpoint of")
+                    || row.contains("live access") =>
+            {
                 assert!(key.starts_with("ASIA"), "{name} in {region} used {key}: {run:?}");
             }
             Some(key) => {
@@ -252,6 +256,20 @@ fn a_containers_endpoint_is_asked_last() {
     let traps =
         ["AWS_CONTAINER_CREDENTIALS_FULL_URI is set: it is asked last", "the key in [default] is used"];
     mended(&run, &traps, "eval \"$(mfa-agent env PROFILE)\"");
+}
+
+#[test]
+fn live_access_is_what_it_says_unless_a_key_wins() {
+    let (sandbox, _) = with_session();
+    let shell = exported(&sandbox.run(&["env", "dev", "--live"]).stdout, &[]);
+    let run = agrees(&sandbox, &shell);
+    assert_eq!(run.stdout.matches("live access to dev").count(), 4, "{run:?}");
+    assert_eq!((run.stdout.lines().count(), run.stderr.as_str()), (5, ""), "{run:?}");
+    let mut shell = shell;
+    shell.insert("AWS_SECRET_ACCESS_KEY".to_owned(), "left over".to_owned());
+    shell.insert("AWS_ACCESS_KEY_ID".to_owned(), "ASIALEFTOVERLEFTOVER".to_owned());
+    let run = why(&sandbox, &shell, &[]);
+    mended(&run, &["it is asked last"], "eval \"$(mfa-agent env dev --live)\"");
 }
 
 #[test]

@@ -4,7 +4,9 @@ mod files;
 mod plan;
 
 pub use files::{ConfigFiles, ForeignCommand, LongTermKey};
-pub use plan::{Hop, Plan, ROLE_BOUNDS, ROLE_SECONDS, Serial, Target, list, plan, sections, wins_over_live};
+pub use plan::{
+    Hop, Plan, ROLE_BOUNDS, ROLE_SECONDS, Serial, Target, list, plan, region, sections, wins_over_live,
+};
 
 #[cfg(test)]
 mod tests;

@@ -202,6 +202,7 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
             let profiles = profile::list(&files, after.as_deref());
             Reply::Profiles(as_many_as_fit(profiles.into_iter()))
         }),
+        Request::Given { profile } => sessions.given(&profile).await,
         Request::Sections { profiles } => {
             sessions.files().await.map(|files| Reply::Sections(profile::sections(&files, &profiles)))
         }
@@ -271,7 +272,11 @@ fn subject(request: &Request) -> Option<String> {
         Request::Logout { all: true, .. } => Some("logout of all".to_owned()),
         Request::Logout { profiles, .. } => Some(format!("logout of {}", short(&profiles.join(", ")))),
         Request::Stop { .. } => Some("stop".to_owned()),
-        Request::Status | Request::Profiles { .. } | Request::Sections { .. } | Request::Log => None,
+        Request::Status
+        | Request::Profiles { .. }
+        | Request::Given { .. }
+        | Request::Sections { .. }
+        | Request::Log => None,
     }
 }
 

@@ -363,6 +363,7 @@ fn patience(request: &Request) -> Duration {
         | Request::Unlock { .. }
         | Request::Login { .. }
         | Request::Profiles { .. }
+        | Request::Given { .. }
         | Request::Sections { .. } => LONG,
         // A prompt waits for it.
         Request::Shell { .. } => Duration::from_millis(200),

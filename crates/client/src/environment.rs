@@ -118,6 +118,11 @@ impl Consumed {
     }
 }
 
+/// A variable that a person's own configuration sets has this value.
+pub fn is_set_to(name: &str, value: &str) -> bool {
+    var_os(name).is_some_and(|current| current == value)
+}
+
 /// The locale (`LC_ALL`, `LC_CTYPE`, `LANG`: the first that is set) writes UTF-8.
 pub fn writes_unicode() -> bool {
     ["LC_ALL", "LC_CTYPE", "LANG"]

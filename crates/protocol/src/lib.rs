@@ -164,6 +164,11 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
     },
+    /// What does `env` set for a profile beside credentials? Answered by [`Reply::Given`].
+    Given {
+        /// The profile.
+        profile: String,
+    },
     /// What do the AWS config files hold for SDKs to find in these sections? Answered by [`Reply::Sections`].
     Sections {
         /// Their names, without `profile `.
@@ -235,6 +240,15 @@ pub enum Reply {
     Status(Status),
     /// To [`Request::Profiles`].
     Profiles(Vec<Profile>),
+    /// To [`Request::Given`].
+    Given {
+        /// The profile's region.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        region: Option<String>,
+        /// The variables that the person's configuration sets with it.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        variables: BTreeMap<String, String>,
+    },
     /// To [`Request::Sections`].
     Sections(Sections),
     /// To [`Request::Log`], oldest first.

@@ -181,6 +181,11 @@ pub fn wins_over_live(files: &ConfigFiles) -> Option<&'static str> {
     found.other_way()
 }
 
+/// A profile's own region.
+pub fn region(files: &ConfigFiles, profile: &str) -> Option<String> {
+    Found::new(files, profile)?.get("region").map(str::to_owned)
+}
+
 /// What SDKs find in these sections.
 pub fn sections(files: &ConfigFiles, names: &[String]) -> Sections {
     let sections = names.iter().filter_map(|name| {

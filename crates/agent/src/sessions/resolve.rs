@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use protocol::{Question, Refusal, SESSION_SECONDS};
+use protocol::{Question, Refusal, Reply, SESSION_SECONDS};
 
 use super::{Lasting, Sessions, TTL_SLACK};
 use crate::configuration::Configuration;
@@ -51,6 +51,13 @@ impl Sessions {
             Endpoint::new(&self.environment, Service::Sts, &plan.user.profile, &plan.user.target, partition)?;
         let root = root(&plan, serial.clone());
         Ok(Resolved { plan, files, configuration, serial, root, sts })
+    }
+
+    /// What shells are given with a profile beside its credentials, so that it can be taken back: known even where
+    /// the profile cannot work any more.
+    pub async fn given(&self, profile: &str) -> Result<Reply, Refusal> {
+        let variables = self.configuration()?.profile.remove(profile).unwrap_or_default().env;
+        Ok(Reply::Given { region: profile::region(&*self.files().await?, profile), variables })
     }
 
     /// The profile where none is named: the configured one, else `default` where the files have it.

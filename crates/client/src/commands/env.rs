@@ -8,7 +8,7 @@ use protocol::{Credentials, Live, Reply, Request};
 
 use crate::agent::{Agent, unexpected};
 use crate::args::Env;
-use crate::environment::Environment;
+use crate::environment::{Environment, is_set_to};
 use crate::failure::{Exit, Failure};
 use crate::mfa::Asker;
 use crate::output::{self, WipedBytes};
@@ -253,6 +253,13 @@ pub fn changes(
     if lease.is_none() {
         change("MFA_AGENT_LEASE", None);
     }
+    // What the profile before this one set beside credentials goes with it.
+    let own = environment.own_profile.as_deref().filter(|own| *own != OsStr::new(common.profile));
+    if let Some(Ok((_, variables))) = own.map(|own| given_with(agent, own)) {
+        for name in unchanged(variables).filter(|name| !common.variables.contains_key(name)) {
+            change(&name, None);
+        }
+    }
     Ok(())
 }
 
@@ -346,8 +353,7 @@ fn check_common(common: &Common) -> Result<(), Failure> {
         if !shell::is_name(name) {
             return Err(no_value(name, "has a name that no shell takes"));
         }
-        let ours = CREDENTIALS.iter().chain(&OURS).chain(&IN_THE_WAY).chain(&LIVE).chain(&REGIONS);
-        if ours.chain(&IN_THE_WAY_OF_LIVE).any(|ours| ours == name) {
+        if is_reserved(name) {
             return Err(no_value(name, "is one that mfa-agent sets itself"));
         }
         if value.contains('\0') {
@@ -375,37 +381,50 @@ pub fn unset(shell: Shell, environment: &Environment) -> WipedBytes {
     for name in CREDENTIALS.into_iter().chain(LIVE).chain(OURS) {
         shell.unset(&mut script, name);
     }
-    if let Some(own) = &environment.own_profile
-        && environment.has_region()
-    {
-        let region = Agent::locate(environment).and_then(|agent| region_of(&agent, own));
-        let set_by_us = |current: &Option<OsString>| match &region {
-            Ok(Some(region)) => current.as_deref() == Some(OsStr::new(region)),
-            Ok(None) => false,
+    if let Some(own) = &environment.own_profile {
+        let given = Agent::locate(environment).and_then(|agent| given_with(&agent, own));
+        let set_by_us = |current: &Option<OsString>| match &given {
+            Ok((Some(region), _)) => current.as_deref() == Some(OsStr::new(region)),
+            Ok((None, _)) => false,
             // Nobody knows whose region it is. That of a profile which is gone is the worse one to keep.
             Err(_) => current.is_some(),
         };
         for name in regions_set_by(environment, set_by_us) {
             shell.unset(&mut script, name);
         }
+        for name in given.into_iter().flat_map(|(_, variables)| unchanged(variables)) {
+            shell.unset(&mut script, &name);
+        }
     }
     shell.end(&mut script);
     script
 }
 
-/// The region of a profile, from an agent that runs.
-fn region_of(agent: &Agent, own: &OsStr) -> Result<Option<String>, Failure> {
-    let mut after = None;
-    loop {
-        let Some(Reply::Profiles(profiles)) = agent.ask_running(Request::Profiles { after })? else {
-            return Err(unexpected());
-        };
-        let Some(last) = profiles.last() else { return Ok(None) };
-        after = Some(last.name.clone());
-        if let Some(profile) = profiles.into_iter().find(|profile| own == OsStr::new(&profile.name)) {
-            return Ok(profile.region);
-        }
+/// What `env` set for the profile that this shell has, beside credentials: its region and variables, from an agent
+/// that runs.
+fn given_with(agent: &Agent, own: &OsStr) -> Result<(Option<String>, BTreeMap<String, String>), Failure> {
+    let profile = own.to_str().ok_or_else(unexpected)?.to_owned();
+    match agent.ask_running(Request::Given { profile })? {
+        Some(Reply::Given { region, variables }) => Ok((region, variables)),
+        _ => Err(unexpected()),
     }
+}
+
+/// The variables that are as `env` set them. One that the person has changed since stays.
+fn unchanged(variables: BTreeMap<String, String>) -> impl Iterator<Item = String> {
+    let ours = variables.into_iter().filter(|(name, value)| may_be_set(name) && is_set_to(name, value));
+    ours.map(|(name, _)| name)
+}
+
+/// A variable that the person's configuration may set: a name that shells take, and none of those that we set.
+fn may_be_set(name: &str) -> bool {
+    shell::is_name(name) && !is_reserved(name)
+}
+
+/// One of the variables that we set ourselves.
+fn is_reserved(name: &str) -> bool {
+    let ours = CREDENTIALS.iter().chain(&OURS).chain(&IN_THE_WAY).chain(&LIVE).chain(&REGIONS);
+    ours.chain(&IN_THE_WAY_OF_LIVE).any(|ours| *ours == name)
 }
 
 /// The region variables that `set_by_us` says so of.

@@ -109,7 +109,7 @@ pub fn run(args: &Why, option: Option<&str>, environment: &Environment) -> Resul
             Some(name) if wanted.as_deref().map(OsStr::new) == Some(name) && !surroundings.exists(name) => {
                 Some("unset AWS_PROFILE".to_owned())
             }
-            _ => shell.evaluation(&format!(" {profile}")),
+            _ => shell.evaluation(&format!(" {profile}{}", if environment.live { " --live" } else { "" })),
         };
         if let Some(line) = line {
             output::words(&format!("hint: {line}"));
@@ -204,7 +204,10 @@ impl Surroundings<'_> {
             }
             Source::Profile(name, way) => format!("[{name}] of the files: {}", way.words()),
             Source::WebIdentity => "the token of AWS_WEB_IDENTITY_TOKEN_FILE".to_owned(),
-            Source::Container(variable) => format!("the endpoint of {variable}"),
+            Source::Container(variable) => match (self.environment.live, &self.environment.own_profile) {
+                (true, Some(profile)) => format!("live access to {}", profile.to_string_lossy()),
+                _ => format!("the endpoint of {variable}"),
+            },
             Source::Fails(why) => format!("none: {why}"),
             Source::Nothing => "none".to_owned(),
         }

@@ -91,6 +91,7 @@ fn a_region_goes_only_where_we_set_it() {
     let child = stub.client("env dev --shell posix").envs(with_region).spawn().unwrap();
     let call = stub.expect(r#""replaces":"old""#);
     drop(call.reply(&credentials(r#""replaced_region":"eu-west-1""#)));
+    drop(stub.expect(r#"{"given":{"profile":"old"}}"#).reply(r#"{"given":{}}"#));
     let (_, stdout, _) = end(child);
     assert!(stdout.contains("unset AWS_REGION;\n") && !stdout.contains("AWS_DEFAULT_REGION"), "{stdout}");
 
@@ -100,6 +101,9 @@ fn a_region_goes_only_where_we_set_it() {
         let call = stub.call();
         assert!(!call.line.contains("replaces"), "{}", call.line);
         drop(call.reply(&credentials(r#""replaced_region":"eu-west-1""#)));
+        if variables[0].0 == "MFA_AGENT_PROFILE" {
+            drop(stub.expect("\"given\"").reply(r#"{"given":{}}"#));
+        }
         let (_, stdout, _) = end(child);
         assert_eq!(stdout.contains("unset AWS_REGION"), variables.len() == 2, "{stdout}");
     }
@@ -171,6 +175,9 @@ fn the_profile_is_the_shells_where_none_is_named() {
     for (arguments, variables, expected) in cases {
         let child = stub.client(arguments).envs(variables.iter().copied()).spawn().unwrap();
         drop(stub.expect(&profile(expected)).reply(CREDENTIALS));
+        if variables.iter().any(|(name, _)| *name == "MFA_AGENT_PROFILE") {
+            drop(stub.expect("\"given\"").reply(r#"{"given":{}}"#));
+        }
         assert_eq!(end(child).0, 0);
     }
 }
@@ -189,7 +196,7 @@ fn unset_needs_no_agent() {
     let variables =
         [("MFA_AGENT_PROFILE", "dev"), ("AWS_REGION", "eu-west-1"), ("AWS_DEFAULT_REGION", "us-east-1")];
     let child = stub.client("env --unset --shell posix").envs(variables).spawn().unwrap();
-    drop(stub.expect("\"profiles\"").reply(r#"{"profiles":[{"name":"dev","region":"us-east-1"}]}"#));
+    drop(stub.expect(r#"{"given":{"profile":"dev"}}"#).reply(r#"{"given":{"region":"us-east-1"}}"#));
     assert_eq!(end(child).1, format!("{all}unset AWS_DEFAULT_REGION;\n"));
 
     std::fs::remove_file(stub.socket()).unwrap();
