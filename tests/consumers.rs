@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{ACCOUNT, Run, Sandbox, Terminal, exported, tool};
+use crate::support::{ACCOUNT, Run, Sandbox, Terminal, exported, page_holds, tool};
 
 fn with_session(sandbox: &Sandbox, program: &str, arguments: &[&str]) -> Run {
     let run = sandbox.run(&["env", "dev", "--no-prompt"]);
@@ -189,20 +189,8 @@ fn the_table_of_consumers_is_what_they_do() {
         }
         table.push('\n');
     }
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/consumers.md");
-    let text = fs::read_to_string(&page).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let (_, after) = rest.split_once(END).unwrap();
-    let expected = format!("{before}{BEGIN}{table}{END}{after}");
-    if std::env::var_os("MFA_AGENT_WRITE_DOCS").is_some() {
-        fs::write(&page, &expected).unwrap();
-    }
-    assert!(fs::read_to_string(&page).unwrap() == expected, "MFA_AGENT_WRITE_DOCS=1 writes it:\n{table}");
+    page_holds("consumers.md", "consumers", &table);
 }
-
-/// What the table stands between.
-const BEGIN: &str = "<!-- Written by tests/consumers.rs. -->\n";
-const END: &str = "<!-- End. -->\n";
 
 /// Whether a program that gets its credentials in this way proves that MFA was used.
 fn serves(consumer: &Consumer, way: &Way) -> bool {

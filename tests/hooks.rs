@@ -294,3 +294,21 @@ fn a_shell_of_another_user_drops_what_it_cannot_look_after() {
     session.terminal.wait_for_after(start, "exit\r\n> ");
     assert_eq!(session.key_id(), own);
 }
+
+#[test]
+fn a_question_goes_away_with_the_agent_that_it_is_for() {
+    for shell in SHELLS {
+        let mut sandbox = Sandbox::new();
+        let clock = sandbox.fake_clock();
+        let session = Session::start(&sandbox, shell);
+        use_dev(&sandbox, &session);
+        expire(&sandbox, &clock);
+        let start = session.type_line("true");
+        session.terminal.wait_for_after(start, "MFA code for");
+        let asked = session.terminal.screen().len();
+        sandbox.kill_agent();
+        session.terminal.wait_for_after(asked, "> ");
+        let shown = session.run("true");
+        assert!(!shown.contains("MFA code for"), "{shell:?}: {shown}");
+    }
+}

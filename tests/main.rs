@@ -4,9 +4,12 @@
 mod boundaries;
 mod concurrency;
 mod consumers;
+mod crowds;
 mod errors;
 mod exec;
+mod faults;
 mod hooks;
+mod kills;
 mod lifecycle;
 mod live;
 mod lock;

@@ -21,3 +21,24 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
+
+/// Sees to it that a page of `docs/` holds what a test module found out, between the marks that name the module. With
+/// `MFA_AGENT_WRITE_DOCS` set it is written there.
+#[track_caller]
+pub fn page_holds(page: &str, module: &str, found: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let begin = format!("<!-- Written by tests/{module}.rs. -->\n");
+    let end = "<!-- End. -->\n";
+    let (before, rest) = text.split_once(&begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let expected = format!("{before}{begin}{found}{end}{after}");
+    if std::env::var_os("MFA_AGENT_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    } else {
+        assert!(
+            text == expected,
+            "docs/{page} says something else; MFA_AGENT_WRITE_DOCS=1 writes it:\n{found}"
+        );
+    }
+}

@@ -344,7 +344,7 @@ fn call_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
                 ),
             }
         }
-        SdkError::TimeoutError(_) => network(NetworkProblem::TimedOut, "no answer in time".to_owned(), true),
+        SdkError::TimeoutError(_) => network(NetworkProblem::TimedOut, String::new(), true),
         SdkError::DispatchFailure(failure) => {
             let detail = failure
                 .as_connector_error()
