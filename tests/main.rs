@@ -13,6 +13,7 @@ mod kills;
 mod lifecycle;
 mod live;
 mod lock;
+mod lock_on;
 mod login;
 mod mfa_process;
 mod moto;

@@ -159,6 +159,29 @@ fn whatever_passed_while_the_machine_slept_is_one_notification() {
 }
 
 #[test]
+fn a_machine_that_wakes_up_tells_at_once_and_once() {
+    let mut sandbox = Sandbox::new();
+    let bus = Bus::start(&mut sandbox);
+    let system = Bus::system(&mut sandbox);
+    let (server, logind) = (bus.server(USUAL), system.logind());
+    sandbox.write(".config/mfa-agent/config.toml", "lock_on = ['suspend']\n");
+    let clock = start(&mut sandbox);
+    sandbox.log_in("dev");
+    wait_until("the agent listens", || logind.waits());
+    sandbox.advance(&clock, 86_400);
+    let woken = std::time::SystemTime::now();
+    logind.prepares_for_sleep(false);
+    // Nobody asked for anything.
+    let call = server.wait_for(1);
+    assert!(call.arguments.contains("AWS session of dev has expired"), "{call:?}");
+    let woken = u64::try_from(woken.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    assert!(call.at - woken < 1_000, "{} ms", call.at - woken);
+    logind.prepares_for_sleep(false);
+    click(&sandbox, &server, 1);
+    assert_eq!(server.notified(), [call]);
+}
+
+#[test]
 fn a_click_counts_only_from_the_server_and_on_what_is_on_the_screen() {
     let (sandbox, bus, clock) = machine();
     let server = bus.server(USUAL);

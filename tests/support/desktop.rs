@@ -9,10 +9,19 @@ use super::{Sandbox, tool, wait_until};
 
 const NOTIFICATIONS: &str = "org.freedesktop.Notifications";
 
+const LOGIND: &str = "org.freedesktop.login1";
+const MOCK: &str = "org.freedesktop.DBus.Mock";
+
 /// A message bus.
 pub struct Bus {
     daemon: Child,
     folder: PathBuf,
+}
+
+/// logind, as a process.
+pub struct Logind {
+    process: Child,
+    address: String,
 }
 
 /// A notification server, as a process.
@@ -32,12 +41,21 @@ pub struct Notified {
 }
 
 impl Bus {
-    /// A bus for a sandbox; everything that is run in it from now on finds this one.
+    /// A session bus for a sandbox; everything that is run in it from now on finds this one.
     pub fn start(sandbox: &mut Sandbox) -> Self {
-        let folder = sandbox.home().join("bus");
+        Self::of(sandbox, "DBUS_SESSION_BUS_ADDRESS")
+    }
+
+    /// The same in the place of the system's bus.
+    pub fn system(sandbox: &mut Sandbox) -> Self {
+        Self::of(sandbox, "DBUS_SYSTEM_BUS_ADDRESS")
+    }
+
+    fn of(sandbox: &mut Sandbox, variable: &str) -> Self {
+        let folder = sandbox.home().join(variable.to_lowercase());
         fs::create_dir_all(&folder).unwrap();
         let bus = Self { daemon: Self::run(&folder), folder };
-        sandbox.set("DBUS_SESSION_BUS_ADDRESS", bus.address());
+        sandbox.set(variable, bus.address());
         bus
     }
 
@@ -99,6 +117,27 @@ impl Bus {
         server
     }
 
+    /// systemd's logind, or what looks like it, with a session `own` of ours and one `other` of somebody else's.
+    pub fn logind(&self) -> Logind {
+        let process = Command::new("/usr/bin/python3")
+            .args(["-m", "dbusmock", "--system", "--template", "logind"])
+            .env("DBUS_SYSTEM_BUS_ADDRESS", self.address())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let logind = Logind { process, address: self.address() };
+        wait_until("logind owns its name", || self.ask("NameHasOwner", LOGIND).starts_with("(true"));
+        let uid = rustix::process::geteuid().as_raw();
+        for (session, uid) in [("own", uid), ("other", uid + 1)] {
+            logind.call(
+                "",
+                &format!("{MOCK}.AddSession"),
+                &[session, "seat0", &uid.to_string(), "somebody", "true"],
+            );
+        }
+        logind
+    }
+
     /// The process behind a connection, by its unique name.
     pub fn process_of(&self, name: &str) -> Option<i32> {
         let reply = self.ask("GetConnectionUnixProcessID", name);
@@ -133,6 +172,53 @@ impl Drop for Bus {
     fn drop(&mut self) {
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
+    }
+}
+
+impl Logind {
+    /// The machine is about to sleep, or is awake again.
+    pub fn prepares_for_sleep(&self, sleeps: bool) {
+        let arguments = ["org.freedesktop.login1.Manager", "PrepareForSleep", "b", &format!("[<{sleeps}>]")];
+        self.call("", &format!("{MOCK}.EmitSignal"), &arguments);
+    }
+
+    /// Somebody asks for a session to be locked.
+    pub fn lock(&self, session: &str) {
+        let arguments = ["org.freedesktop.login1.Session", "Lock", "", "@av []"];
+        self.call(&format!("/session/{session}"), &format!("{MOCK}.EmitSignal"), &arguments);
+    }
+
+    /// Properties of our own session change.
+    pub fn changes(&self, properties: &str) {
+        let arguments = ["org.freedesktop.login1.Session", properties];
+        self.call("/session/own", &format!("{MOCK}.UpdateProperties"), &arguments);
+    }
+
+    /// Whether the machine would wait for the agent before it sleeps.
+    pub fn waits(&self) -> bool {
+        let inhibitors = self.call("", "org.freedesktop.login1.Manager.ListInhibitors", &[]);
+        inhibitors.contains("'sleep', 'mfa-agent', ") && inhibitors.contains("'delay'")
+    }
+
+    fn call(&self, path: &str, method: &str, arguments: &[&str]) -> String {
+        let run = Command::new(tool("gdbus"))
+            .args(["call", "--session", "--dest", LOGIND])
+            .arg("--object-path")
+            .arg(format!("/org/freedesktop/login1{path}"))
+            .args(["--method", method])
+            .args(arguments)
+            .env("DBUS_SESSION_BUS_ADDRESS", &self.address)
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{run:?}");
+        String::from_utf8_lossy(&run.stdout).into_owned()
+    }
+}
+
+impl Drop for Logind {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

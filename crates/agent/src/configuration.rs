@@ -25,6 +25,9 @@ pub struct Configuration {
     /// When the prompt's hook asks for a code by itself.
     #[serde(default)]
     pub auto_prompt: AutoPrompt,
+    /// What locks the agent by itself.
+    #[serde(default, deserialize_with = "lock_on")]
+    pub lock_on: LockOn,
     /// Settings of single profiles.
     #[serde(default)]
     pub profile: BTreeMap<String, ProfileConfiguration>,
@@ -43,6 +46,17 @@ pub enum AutoPrompt {
     Never,
 }
 
+/// What locks the agent by itself.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct LockOn {
+    /// The person's screen is locked.
+    pub screen_lock: bool,
+    /// The machine goes to sleep.
+    pub suspend: bool,
+    /// Nobody is at the desktop for so many seconds.
+    pub idle: Option<u32>,
+}
+
 impl Default for Configuration {
     fn default() -> Self {
         Self {
@@ -50,6 +64,7 @@ impl Default for Configuration {
             duration: None,
             notify_before: notify_before(),
             auto_prompt: AutoPrompt::default(),
+            lock_on: LockOn::default(),
             profile: BTreeMap::new(),
         }
     }
@@ -127,6 +142,31 @@ fn spans<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Erro
     Ok(spans)
 }
 
+/// A list of words and of `{ idle = SPAN }`.
+fn lock_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LockOn, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, deny_unknown_fields)]
+    enum Item {
+        Word(String),
+        Idle { idle: String },
+    }
+    let refused =
+        || de::Error::custom("lock_on is a list of \"screen-lock\", \"suspend\" and { idle = \"30m\" }");
+    let mut lock_on = LockOn::default();
+    for item in Vec::<Item>::deserialize(deserializer).map_err(|_| refused())? {
+        match item {
+            Item::Word(word) if word == "screen-lock" => lock_on.screen_lock = true,
+            Item::Word(word) if word == "suspend" => lock_on.suspend = true,
+            Item::Word(_) => return Err(refused()),
+            Item::Idle { idle } => {
+                let span = protocol::duration::parse(&idle).filter(|seconds| *seconds > 0);
+                lock_on.idle = Some(span.ok_or_else(refused)?);
+            }
+        }
+    }
+    Ok(lock_on)
+}
+
 /// A span of an MFA session, as a text or a number of seconds.
 fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     #[derive(Deserialize)]
@@ -174,6 +214,22 @@ mod tests {
         assert_eq!(configuration.duration, Some(3_600));
         assert_eq!(configuration.profile["dev"].duration, Some(900));
         assert_eq!(configuration.profile["dev"].env["TF_VAR_x"], "y");
+    }
+
+    #[test]
+    fn what_locks_is_a_list() {
+        let lock_on = |text: &str| read(text).unwrap().lock_on;
+        assert_eq!(lock_on(""), LockOn::default());
+        assert_eq!(
+            lock_on("lock_on = ['suspend', { idle = '30m' }]"),
+            LockOn { screen_lock: false, suspend: true, idle: Some(1_800) }
+        );
+        for wrong in
+            ["['sleep']", "[{ idle = '0' }]", "[{ idle = 'x' }]", "[{ idl = '1m' }]", "'suspend'", "[3]"]
+        {
+            let refused = refused(&format!("lock_on = {wrong}\n"));
+            assert!(refused.1.starts_with("lock_on is a list of"), "{wrong}: {refused:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The agent: one process per user that holds AWS sessions in memory and gives them to that user's programs.
 //! It never prints, never reads a terminal, and writes no credentials to disk.
 
+#[cfg(not(target_os = "macos"))]
+mod bus;
 mod child;
 mod clock;
 mod codes;
@@ -11,6 +13,8 @@ mod explain;
 mod journal;
 mod lease;
 mod live;
+#[cfg_attr(not(target_os = "linux"), path = "no_logind.rs")]
+mod logind;
 mod notify;
 mod platform;
 mod profile;

@@ -17,6 +17,7 @@ use protocol::{Ask, Credentials, Memory, ProcessFailure, Question, Refusal, Secr
 
 use crate::clock::{Deadline, Now};
 use crate::codes::{self, Codes};
+use crate::configuration::{Configuration, LockOn};
 use crate::endpoint::Endpoint;
 use crate::environment::{Environment, Service};
 use crate::explain::{Call, code_is_spent};
@@ -86,6 +87,10 @@ pub struct State {
     looked_at: Option<Now>,
     /// Whom the desktop told of what.
     notices: Notices,
+    /// What locks by itself.
+    lock_on: LockOn,
+    /// Nobody is at the desktop; locked then.
+    idle_until: Option<Deadline>,
     /// Why nothing can be shown on a desktop, as the log says.
     no_desktop: Option<String>,
 }
@@ -545,7 +550,7 @@ impl Sessions {
         if state.forgets != forgets {
             return;
         }
-        state.notify_before.clone_from(&resolved.configuration.notify_before);
+        state.obey(&resolved.configuration);
         state.vault.put(key.clone(), profile, held);
         state.put_off.remove(key);
         state.retry_at.remove(profile);
@@ -568,7 +573,7 @@ impl Sessions {
         if state.lock.is_closed() {
             return Err(Refusal::Locked);
         }
-        state.notify_before.clone_from(&resolved.configuration.notify_before);
+        state.obey(&resolved.configuration);
         let level = state.level(&resolved.root, now);
         let Some(held) = state.vault.get(key, profile, now) else {
             return Err(Refusal::NeedsMfa(resolved.question(true)));
@@ -641,6 +646,12 @@ impl Drop for UnderWay<'_> {
 }
 
 impl State {
+    /// Takes over what the person configured for all profiles.
+    fn obey(&mut self, configuration: &Configuration) {
+        self.notify_before.clone_from(&configuration.notify_before);
+        self.lock_on = configuration.lock_on;
+    }
+
     /// What is held, for people to see.
     pub fn describe(&mut self, now: Now) -> Vec<Session> {
         let Self { vault, notices, notify_before, .. } = self;

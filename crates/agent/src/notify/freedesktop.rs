@@ -5,22 +5,19 @@
 //! one for each notification (docs/decisions/0013-notifications.md).
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::time::Duration;
 
-use futures_core::Stream;
 use tokio::sync::{mpsc, watch};
-use zbus::message::{Message, Type};
-use zbus::{Connection, MessageStream, Variant};
+use zbus::Variant;
+use zbus::connection::Builder;
+use zbus::message::Message;
 
 use super::{Event, Notice, Screen};
+use crate::bus::{Heard, Service, is_answer};
 use crate::environment::DataFolders;
 
 const SERVER: &str = "org.freedesktop.Notifications";
 const SERVER_PATH: &str = "/org/freedesktop/Notifications";
-const BUS: &str = "org.freedesktop.DBus";
-const BUS_PATH: &str = "/org/freedesktop/DBus";
 
 /// How long the bus and the server may take, all in all: a bus can be silent for ever.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -47,9 +44,9 @@ pub async fn serve(
     // What could not be shown, and may be when a server comes.
     let mut pending = false;
     loop {
-        let message = async {
+        let heard = async {
             match &mut bus {
-                Some(bus) => bus.next().await,
+                Some(bus) => bus.service.next().await,
                 None => std::future::pending().await,
             }
         };
@@ -59,13 +56,13 @@ pub async fn serve(
                     return;
                 }
             }
-            message = message => {
-                let (Some(message), Some(known)) = (message, &mut bus) else {
+            heard = heard => {
+                let (Some(heard), Some(known)) = (heard, &mut bus) else {
                     bus = None;
                     continue;
                 };
                 let missing = known.owner.is_none();
-                if let Some(report) = known.understand(&message) {
+                if let Some(report) = known.understand(&heard) {
                     let _ = reports.send(report);
                 }
                 let came = missing && known.owner.is_some();
@@ -117,18 +114,11 @@ async fn show(bus: &mut Option<Bus>, notice: Option<&Notice>, icons: &DataFolder
     })
 }
 
-/// Whether somebody answered, though with an error.
-fn is_answer(error: &zbus::Error) -> bool {
-    matches!(error, zbus::Error::MethodError(..) | zbus::Error::FDO(_))
-}
-
 /// The session bus, and what is known of the notification server there.
 struct Bus {
-    connection: Connection,
-    messages: MessageStream,
-    /// Who owns the server's name, by the bus's word. Signals of others are none.
+    service: Service,
+    /// Whose capabilities, and whose notification, those below are.
     owner: Option<String>,
-    /// Of the owner.
     capabilities: Option<Vec<String>>,
     /// What is on the screen, and its id with the owner.
     shown: Option<(u32, Notice)>,
@@ -136,60 +126,30 @@ struct Bus {
 
 impl Bus {
     async fn connect() -> zbus::Result<Self> {
-        let connection = zbus::connection::Builder::session().build().await?;
-        // In one stream, so that it is certain whether a click came before or after a change of the owner; and
-        // before the first notification, so that no click is missed.
-        let messages = MessageStream::from(&connection);
-        for rule in [
-            format!("type='signal',sender='{SERVER}',path='{SERVER_PATH}',interface='{SERVER}'"),
-            format!(
-                "type='signal',sender='{BUS}',interface='{BUS}',member='NameOwnerChanged',arg0='{SERVER}'"
-            ),
-        ] {
-            connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "AddMatch", &rule).await?;
-        }
-        let mut bus = Self { connection, messages, owner: None, capabilities: None, shown: None };
-        match bus.connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "GetNameOwner", &SERVER).await {
-            Ok(reply) => bus.owned_by(reply.body().deserialize()?),
-            // Perhaps it is started by the first call to it.
-            Err(error) if is_answer(&error) => {}
-            Err(error) => return Err(error),
-        }
+        // Before the first notification, so that no click is missed.
+        let signals = format!("path='{SERVER_PATH}',interface='{SERVER}'");
+        let service = Service::connect(Builder::session(), SERVER, &[&signals]).await?;
+        let mut bus = Self { service, owner: None, capabilities: None, shown: None };
+        bus.meet_owner();
         Ok(bus)
     }
 
-    async fn next(&mut self) -> Option<Message> {
-        loop {
-            match poll_fn(|context| Pin::new(&mut self.messages).poll_next(context)).await? {
-                Ok(message) => return Some(message),
-                // Not for us to understand.
-                Err(zbus::Error::InputOutput(_)) => return None,
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Somebody owns the server's name; nobody, if it is empty. With another owner everything begins anew.
-    fn owned_by(&mut self, owner: String) {
-        let owner = Some(owner).filter(|owner| !owner.is_empty());
-        if owner != self.owner {
+    /// With another owner everything begins anew.
+    fn meet_owner(&mut self) {
+        if self.service.owner() != self.owner.as_deref() {
+            self.owner = self.service.owner().map(str::to_owned);
             self.capabilities = None;
             self.shown = None;
         }
-        self.owner = owner;
     }
 
     async fn call<Body>(&mut self, method: &str, body: &Body) -> zbus::Result<Message>
     where
         Body: serde::Serialize + zbus::DynamicType,
     {
-        let reply =
-            self.connection.call_method(Some(SERVER), SERVER_PATH, Some(SERVER), method, body).await?;
-        // The server may have been started by this call.
-        if let Some(sender) = reply.header().sender() {
-            self.owned_by(sender.to_string());
-        }
-        Ok(reply)
+        let reply = self.service.call(SERVER_PATH, SERVER, method, body).await;
+        self.meet_owner();
+        reply
     }
 
     async fn show(&mut self, notice: &Notice, icons: &DataFolders) -> zbus::Result<()> {
@@ -225,27 +185,16 @@ impl Bus {
         }
     }
 
-    /// What a message says of the notification on the screen.
-    fn understand(&mut self, message: &Message) -> Option<(Notice, Event)> {
+    /// What was heard of the notification on the screen.
+    fn understand(&mut self, heard: &Heard) -> Option<(Notice, Event)> {
+        self.meet_owner();
+        let Heard::Signal(message) = heard else { return None };
         let header = message.header();
-        if header.message_type() != Type::Signal {
-            return None;
-        }
-        let sender = header.sender()?.as_str();
-        let (interface, member) = (header.interface()?.as_str(), header.member()?.as_str());
-        if (sender, interface, member) == (BUS, BUS, "NameOwnerChanged") {
-            let (name, _, owner): (String, String, String) = message.body().deserialize().ok()?;
-            if name == SERVER {
-                self.owned_by(owner);
-            }
-            return None;
-        }
-        // Anybody on the bus can send a signal, and straight to us.
-        if interface != SERVER || self.owner.as_deref() != Some(sender) {
+        if header.interface()? != SERVER {
             return None;
         }
         let (shown, notice) = self.shown.clone()?;
-        match member {
+        match header.member()?.as_str() {
             "ActionInvoked" => {
                 let (id, action): (u32, String) = message.body().deserialize().ok()?;
                 let event = match action.as_str() {

@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use super::{Sessions, margin, passed};
-use crate::clock::{self, Now};
+use crate::clock::{self, Deadline, Now};
 use crate::journal::Peer;
+use crate::logind::{self, Logind};
 use crate::notify::{Desktop, Event, Notice, Screen};
 use crate::platform::Alarm;
 use crate::vault::SessionKey;
@@ -20,6 +21,10 @@ struct Look {
     renew: BTreeSet<String>,
     /// What the desktop shall show from here on, where that changes.
     screen: Option<Screen>,
+    /// Nobody is there for longer than the person wants this to stay open.
+    idle_too_long: bool,
+    /// Whether the machine shall wait for us before it sleeps; none where its sleep is of no interest.
+    delay_sleep: Option<bool>,
     /// The moment when the next thing is to be done, by the wall clock.
     next: Option<u64>,
 }
@@ -29,6 +34,8 @@ impl Sessions {
     /// renews the roles that shells and programs hold, and tells people of what comes to its end.
     pub async fn keep_watch(self: Arc<Self>, alarm: Alarm) {
         let mut desktop = Desktop::new(self.environment.data_folders.clone());
+        // While there is something to lock, or a deadline to sleep through.
+        let mut logind: Option<(Logind, bool)> = None;
         loop {
             let mut change = pin!(self.questions.change());
             change.as_mut().enable();
@@ -40,7 +47,21 @@ impl Sessions {
             if let Some(screen) = look.screen {
                 desktop.show(screen);
             }
+            if look.idle_too_long {
+                self.lock_for("nobody is there");
+            }
+            let listening = logind.as_ref().map(|(_, delay_sleep)| *delay_sleep);
+            if listening != look.delay_sleep {
+                logind = look.delay_sleep.map(|delay_sleep| (Logind::listen(delay_sleep), delay_sleep));
+            }
+            let machine = async {
+                match &mut logind {
+                    Some((logind, _)) => logind.event().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                event = machine => self.answer_machine(event),
                 () = alarm.ring(look.next.map(clock::until)) => {}
                 () = change => {}
                 (notice, event) = desktop.event() => {
@@ -91,7 +112,53 @@ impl Sessions {
         let expired = |key: &SessionKey| state.vault.has_expired(key);
         let screen = state.notices.look(endings, expired, &state.notify_before, now);
         next = next.min(state.notices.next(now).unwrap_or(next));
-        Look { renew, screen, next: (next < u64::MAX).then(|| now.wall.saturating_add(next)) }
+        let idle_left = state.idle_until.map(|until| until.left(now));
+        if idle_left == Some(0) {
+            state.idle_until = None;
+        }
+        next = next.min(idle_left.unwrap_or(next));
+        let idle_too_long = idle_left == Some(0);
+        let delay_sleep = (state.vault.len(now) > 0).then_some(state.lock_on.suspend);
+        Look {
+            renew,
+            screen,
+            idle_too_long,
+            delay_sleep,
+            next: (next < u64::MAX).then(|| now.wall.saturating_add(next)),
+        }
+    }
+
+    /// Does what the person wants done when this happens to the machine.
+    fn answer_machine(&self, event: logind::Event) {
+        let lock_on = self.state().lock_on;
+        match event {
+            logind::Event::Sleeps(delay) => {
+                if lock_on.suspend {
+                    self.lock_for("the machine goes to sleep");
+                }
+                drop(delay);
+            }
+            // The next look, which is now, finds what it slept through.
+            logind::Event::Woke => {}
+            logind::Event::ScreenLocked => {
+                if lock_on.screen_lock {
+                    self.lock_for("the screen is locked");
+                }
+            }
+            logind::Event::Idle { since } => {
+                let now = Now::read();
+                let idle = if since == 0 { 0 } else { now.wall.saturating_sub(since) };
+                self.state().idle_until =
+                    lock_on.idle.map(|span| Deadline::after(now, u64::from(span).saturating_sub(idle)));
+            }
+            logind::Event::Active => self.state().idle_until = None,
+        }
+    }
+
+    fn lock_for(&self, reason: &str) {
+        if !self.is_locked() && self.lock() > 0 {
+            self.state().journal.note(Now::read(), &Peer::default(), format!("locked: {reason}"));
+        }
     }
 
     /// What is to be done about what the desktop said of a notification; returns what it shall show from here on,

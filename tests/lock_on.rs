@@ -1,0 +1,106 @@
+//! What locks by itself: the screen, the machine's sleep, nobody's being there. By what logind says, and nobody else.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use protocol::{Reply, Request};
+
+use crate::support::{Bus, Logind, Sandbox, wait_until};
+
+/// A machine with logind, and a session that is held on it. The agent listens already.
+fn machine(lock_on: &str) -> (Sandbox, Bus, Logind) {
+    let mut sandbox = Sandbox::new();
+    let bus = Bus::system(&mut sandbox);
+    let logind = bus.logind();
+    sandbox.write(".config/mfa-agent/config.toml", &format!("lock_on = {lock_on}\n"));
+    sandbox.log_in("dev");
+    assert!(!is_locked(&sandbox));
+    if lock_on.contains("suspend") {
+        wait_until("the machine waits for the agent", || logind.waits());
+    }
+    (sandbox, bus, logind)
+}
+
+fn is_locked(sandbox: &Sandbox) -> bool {
+    match sandbox.ask(Request::Status) {
+        Reply::Status(status) => status.locked,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn wait_for_lock(sandbox: &Sandbox, reason: &str) {
+    wait_until("it is locked", || is_locked(sandbox));
+    let log = sandbox.run(&["agent", "log"]).stdout;
+    assert!(log.contains(&format!("locked: {reason}")), "{log}");
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 6);
+}
+
+#[test]
+fn the_machine_does_not_sleep_before_it_is_locked() {
+    let (sandbox, _bus, logind) = machine("['suspend']");
+    logind.prepares_for_sleep(true);
+    wait_until("the machine may sleep", || !logind.waits());
+    assert!(is_locked(&sandbox), "it may sleep, and nothing is locked");
+    wait_for_lock(&sandbox, "the machine goes to sleep");
+    logind.prepares_for_sleep(false);
+    wait_until("the machine waits for the agent the next time", || logind.waits());
+    assert!(is_locked(&sandbox), "waking up unlocks nothing");
+}
+
+#[test]
+fn a_locked_screen_locks_and_an_unlocked_one_does_not_unlock() {
+    for locks in ["signal", "hint"] {
+        let (sandbox, _bus, logind) = machine("['screen-lock', 'suspend']");
+        match locks {
+            "signal" => logind.lock("own"),
+            _ => logind.changes("{'LockedHint': <true>}"),
+        }
+        wait_for_lock(&sandbox, "the screen is locked");
+        logind.changes("{'LockedHint': <false>}");
+        logind.prepares_for_sleep(true);
+        wait_until("the agent has heard of it", || !logind.waits());
+        assert!(is_locked(&sandbox));
+    }
+}
+
+#[test]
+fn nobody_else_locks_and_nothing_that_is_not_configured() {
+    let (sandbox, bus, logind) = machine("['screen-lock', 'suspend']");
+    let path = "/org/freedesktop/login1/session/own";
+    bus.stranger("dbus-send", &["--session", "--type=signal", path, "org.freedesktop.login1.Session.Lock"]);
+    let to = (0..100).map(|number| format!(":1.{number}"));
+    let agent = to.into_iter().find(|name| bus.process_of(name) == Some(sandbox.agent_pid())).unwrap();
+    let to = format!("--dest={agent}");
+    bus.stranger(
+        "dbus-send",
+        &["--session", "--type=signal", &to, path, "org.freedesktop.login1.Session.Lock"],
+    );
+    logind.lock("other");
+    // What comes after is heard after.
+    logind.prepares_for_sleep(true);
+    wait_until("the agent has heard of it", || !logind.waits());
+    let log = sandbox.run(&["agent", "log"]).stdout;
+    assert!(log.contains("locked: the machine goes to sleep"), "{log}");
+
+    let (sandbox, _bus, logind) = machine("['suspend']");
+    logind.lock("own");
+    logind.prepares_for_sleep(true);
+    wait_for_lock(&sandbox, "the machine goes to sleep");
+}
+
+#[test]
+fn it_locks_when_nobody_was_there_for_long_enough() {
+    let (sandbox, _bus, logind) = machine("['suspend', { idle = '30m' }]");
+    let idle_since = |seconds: u64| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        logind.changes(&format!(
+            "{{'IdleHint': <true>, 'IdleSinceHint': <uint64 {}>}}",
+            (now - seconds) * 1_000_000
+        ));
+    };
+    idle_since(1_799);
+    logind.changes("{'IdleHint': <false>}");
+    idle_since(1_797);
+    assert!(!is_locked(&sandbox));
+    wait_for_lock(&sandbox, "nobody is there");
+}
