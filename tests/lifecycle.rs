@@ -275,3 +275,18 @@ fn stat_field(pid: i32, number: usize) -> String {
     let rest = stat.rsplit(") ").next().unwrap_or_default();
     rest.split(' ').nth(number - 3).unwrap_or("Z").to_owned()
 }
+
+#[test]
+fn the_status_can_be_watched() {
+    let sandbox = Sandbox::new();
+    let client = env!("CARGO_BIN_EXE_mfa-agent");
+    let terminal = Terminal::run_shown(&sandbox, client, ["status", "--watch"]);
+    terminal.wait_for("no agent is running");
+    sandbox.log_in("dev");
+    // The time that is left, and when a notification says so.
+    terminal.wait_for("  in 11h ");
+    assert_eq!(sandbox.run(&["logout", "--all"]).status, 0);
+    terminal.wait_for("No session is held.");
+    terminal.type_in("\u{3}");
+    assert_eq!(terminal.finish().status, 130);
+}

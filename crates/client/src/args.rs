@@ -298,6 +298,9 @@ pub struct Status {
     /// For programs
     #[arg(long)]
     pub json: bool,
+    /// Show it anew every second, until Ctrl-C
+    #[arg(long, conflicts_with = "json")]
+    pub watch: bool,
 }
 
 /// `mfa-agent profiles`

@@ -30,7 +30,11 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
         Command::Unlock(args) => lock::unlock(args, profile, environment),
         Command::Status(args) => {
             let profile = args.name.as_deref().or(profile);
-            status::run(profile, args.json, invocation.color, environment)
+            if args.watch {
+                status::watch(profile, invocation.color, environment)
+            } else {
+                status::run(profile, args.json, invocation.color, environment)
+            }
         }
         Command::Profiles(args) => profiles::run(args, environment),
         Command::Why(args) => why::run(args, profile, environment),

@@ -1,16 +1,22 @@
 //! `mfa-agent status`: what the agent holds, and for how long.
 
+use std::time::Duration;
+
 use protocol::{Grant, Memory, Reply, Request, Session, SessionKind, Status, frame};
 
 use crate::agent::{Agent, unexpected};
 use crate::args::Color;
 use crate::environment::{Environment, refuses_color, writes_unicode};
 use crate::failure::{Exit, Failure};
+use crate::sanitize::sanitize;
 use crate::shell::word;
 use crate::{clock, message, output, platform, span, table};
 
 /// How many characters a whole bar has.
 const BAR: u64 = 10;
+
+/// How often it is shown anew.
+const EVERY: Duration = Duration::from_secs(1);
 
 pub fn run(
     profile: Option<&str>,
@@ -18,6 +24,40 @@ pub fn run(
     color: Color,
     environment: &Environment,
 ) -> Result<(), Failure> {
+    let status = ask(profile, environment)?;
+    if json {
+        let json = frame::pretty(&status).map_err(|error| {
+            Failure::new(Exit::Failed, format!("cannot write the status as JSON: {error}"))
+        })?;
+        return output::data(&json);
+    }
+    output::data(text(&status, Look::of(color)).as_bytes())
+}
+
+/// Shows it anew every second. What fails may not fail the next time: an agent is started, a session opened.
+pub fn watch(profile: Option<&str>, color: Color, environment: &Environment) -> Result<(), Failure> {
+    let terminal = platform::stdout_is_terminal();
+    loop {
+        let text = match ask(profile, environment) {
+            Ok(status) => text(&status, Look::of(color)),
+            Err(failure) => {
+                let hint = failure.what_to_do().map(|hint| format!("hint: {}\n", sanitize(hint)));
+                format!("{}\n{}", sanitize(&failure.what), hint.unwrap_or_default())
+            }
+        };
+        let screen = if terminal {
+            // Over what was there, line by line: cleared as a whole it would flicker.
+            format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\r\n"))
+        } else {
+            format!("{text}\n")
+        };
+        output::data(screen.as_bytes())?;
+        std::thread::sleep(EVERY);
+    }
+}
+
+/// What the agent says, of one profile or of all.
+fn ask(profile: Option<&str>, environment: &Environment) -> Result<Status, Failure> {
     let mut status = match Agent::locate(environment)?.ask_running(Request::Status)? {
         Some(Reply::Status(status)) => status,
         Some(Reply::Refused(refusal)) => return Err(message::refused(&refusal)),
@@ -35,22 +75,7 @@ pub fn run(
                 .hint(format!("mfa-agent login {}", word(profile))));
         }
     }
-    if json {
-        let json = frame::pretty(&status).map_err(|error| {
-            Failure::new(Exit::Failed, format!("cannot write the status as JSON: {error}"))
-        })?;
-        return output::data(&json);
-    }
-    let terminal = platform::stdout_is_terminal();
-    let look = Look {
-        unicode: writes_unicode(),
-        color: match color {
-            Color::Auto => terminal && !refuses_color(),
-            Color::Always => true,
-            Color::Never => false,
-        },
-    };
-    output::data(text(&status, look).as_bytes())
+    Ok(status)
 }
 
 /// How it may look.
@@ -58,6 +83,19 @@ pub fn run(
 struct Look {
     unicode: bool,
     color: bool,
+}
+
+impl Look {
+    fn of(color: Color) -> Self {
+        Self {
+            unicode: writes_unicode(),
+            color: match color {
+                Color::Auto => platform::stdout_is_terminal() && !refuses_color(),
+                Color::Always => true,
+                Color::Never => false,
+            },
+        }
+    }
 }
 
 fn text(status: &Status, look: Look) -> String {
@@ -103,14 +141,14 @@ fn text(status: &Status, look: Look) -> String {
     lines.extend(status.environment.iter().map(|(name, value)| format!("with {name}={value}")));
     text.push('\n');
     for line in lines {
-        text.push_str(&crate::sanitize::sanitize(&line));
+        text.push_str(&sanitize(&line));
         text.push('\n');
     }
     text
 }
 
 fn sessions(sessions: &[Session], look: Look) -> String {
-    let mut rows = vec![["PROFILES", "ACCOUNT", "KIND", "LEFT", "", "UNTIL"].map(str::to_owned)];
+    let mut rows = vec![["PROFILES", "ACCOUNT", "KIND", "LEFT", "", "UNTIL", "NOTICE"].map(str::to_owned)];
     rows.extend(sessions.iter().map(|session| {
         [
             session.profiles.join(", "),
@@ -127,6 +165,10 @@ fn sessions(sessions: &[Session], look: Look) -> String {
             },
             bar(session, look),
             clock::time_of_day(session.expires_at),
+            session.next_notification.map_or_else(
+                || "-".to_owned(),
+                |left| format!("in {}", span::of(u32::try_from(left).unwrap_or(u32::MAX))),
+            ),
         ]
     }));
     let table = table::of(&rows);
@@ -191,10 +233,16 @@ mod tests {
             expires_at: 0,
             seconds_left: 39_720,
             duration: 43_200,
-            next_notification: None,
+            next_notification: Some(39_120),
             reused: true,
         };
-        let role = Session { kind: SessionKind::Role, seconds_left: 0, account: None, ..session.clone() };
+        let role = Session {
+            kind: SessionKind::Role,
+            seconds_left: 0,
+            account: None,
+            next_notification: None,
+            ..session.clone()
+        };
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: 1,
@@ -218,9 +266,9 @@ mod tests {
         let plain = text(&status(), Look { unicode: false, color: false });
         let until = clock::time_of_day(0);
         let expected = format!(
-            "PROFILES   ACCOUNT       KIND  LEFT                 UNTIL\n\
-             dev, prod  111122223333  mfa   11h 02m  ##########  {until}\n\
-             dev, prod  -             role  expired  ..........  {until}\n\n\
+            "PROFILES   ACCOUNT       KIND  LEFT                 UNTIL      NOTICE\n\
+             dev, prod  111122223333  mfa   11h 02m  ##########  {until}  in 10h 52m\n\
+             dev, prod  -             role  expired  ..........  {until}  -\n\n\
              agent 0.1.0, pid 42, up 1m 01s, at /run/user/1/mfa-agent/sock\n\
              2 clients wait for a code to be typed\n\
              reads /home/a/.aws/config\n\

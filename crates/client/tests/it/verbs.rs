@@ -64,7 +64,7 @@ fn status_is_a_table_or_json() {
     let stub = Stub::new();
     let (_, (status, stdout, stderr)) = answered(&stub, "status", STATUS);
     assert_eq!((status, stderr.as_str()), (0, ""));
-    assert!(stdout.starts_with("PROFILES  ACCOUNT  KIND  LEFT                 UNTIL\ndev       -        mfa   11h 02m  ██████████  18:20 UTC\n"), "{stdout}");
+    assert!(stdout.starts_with("PROFILES  ACCOUNT  KIND  LEFT                 UNTIL      NOTICE\ndev       -        mfa   11h 02m  ██████████  18:20 UTC  -\n"), "{stdout}");
     let (_, (_, stdout, _)) = answered(&stub, "status --json", STATUS);
     assert!(stdout.starts_with("{\n  \"version\": \"0.1.0\",\n  \"protocol\": 1,\n"), "{stdout}");
     let (_, (status, stdout, stderr)) = answered(&stub, "status prod", STATUS);
