@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use protocol::{Reply, Request, Secret};
 
-use crate::support::{ACCOUNT, Bus, Sandbox, Server, key_of, wait_until};
+use crate::support::{ACCOUNT, Bus, Dunst, Run, Sandbox, Server, key_of, tool, wait_until};
 
 /// What a desktop's server usually can.
 const USUAL: &str = "actions body body-markup icon-static persistence";
@@ -224,6 +224,27 @@ fn agents_name(bus: &Bus, sandbox: &Sandbox) -> String {
         .map(|number| format!(":1.{number}"))
         .find(|name| bus.process_of(name) == Some(pid))
         .expect("the agent is on the bus")
+}
+
+#[test]
+fn a_real_server_shows_it_and_its_buttons_arrive() {
+    let (mut sandbox, bus, clock) = machine();
+    let _dunst = Dunst::start(&mut sandbox, &bus);
+    sandbox.log_in("dev");
+    let shown = |sandbox: &Sandbox| {
+        let run = Run::of(&mut sandbox.command(tool("dunstctl"), ["count", "displayed"]));
+        run.stdout.trim().to_owned()
+    };
+    assert_eq!(shown(&sandbox), "0");
+    advance(&sandbox, &clock, 43_200 - 599);
+    wait_until("dunst shows it", || shown(&sandbox) == "1");
+    // The menu of its buttons.
+    assert_eq!(Run::of(&mut sandbox.command(tool("dunstctl"), ["context"])).status, 0);
+    wait_for_log(&sandbox, "notification: Refresh clicked for dev");
+    advance(&sandbox, &clock, 43_200 - 119);
+    wait_until("dunst shows the next", || shown(&sandbox) == "1");
+    assert_eq!(sandbox.run(&["login", "dev", "--force", "--code", &sandbox.code()]).status, 0);
+    wait_until("dunst takes it back", || shown(&sandbox) == "0");
 }
 
 #[test]

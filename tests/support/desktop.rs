@@ -1,6 +1,8 @@
 //! A session bus of a test's own, and notification servers on it: python-dbusmock's, which notes each call.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -293,6 +295,51 @@ impl Server {
         }
         let calls = entries.into_iter();
         calls.filter_map(|(at, what)| Some((at, what.strip_prefix(call)?.to_owned()))).collect()
+    }
+}
+
+/// dunst on a screen that nobody sees; its menu of buttons picks the first.
+pub struct Dunst {
+    screen: Child,
+    process: Child,
+}
+
+impl Dunst {
+    /// Starts both.
+    pub fn start(sandbox: &mut Sandbox, bus: &Bus) -> Self {
+        let arguments = ["-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp"];
+        let mut screen = sandbox
+            .command(tool("Xvfb"), arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut number = String::new();
+        BufReader::new(screen.stdout.as_mut().unwrap()).read_line(&mut number).unwrap();
+        sandbox.set("DISPLAY", format!(":{}", number.trim()));
+        let menu = sandbox.home().join("menu");
+        sandbox.write("menu", "#!/bin/sh\nexec head -n 1\n");
+        fs::set_permissions(&menu, fs::Permissions::from_mode(0o700)).unwrap();
+        sandbox.write(".config/dunst/dunstrc", &format!("[global]\ndmenu = {}\n", menu.display()));
+        let nothing: [&str; 0] = [];
+        let process = sandbox
+            .command(tool("dunst"), nothing)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let dunst = Self { screen, process };
+        wait_until("dunst owns its name", || bus.ask("NameHasOwner", NOTIFICATIONS).starts_with("(true"));
+        dunst
+    }
+}
+
+impl Drop for Dunst {
+    fn drop(&mut self) {
+        for process in [&mut self.process, &mut self.screen] {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
 

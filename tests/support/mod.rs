@@ -6,7 +6,7 @@ mod sandbox;
 mod session;
 mod terminal;
 
-pub use desktop::{Bus, Logind, Server};
+pub use desktop::{Bus, Dunst, Logind, Server};
 pub use memory::memory_holds;
 pub use sandbox::{ACCOUNT, Run, Sandbox, exported, key_of, tool};
 pub use session::{SHELLS, Session, Shell, processes};
