@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{ACCOUNT, Run, Sandbox, Terminal, exported, page_holds, tool};
+use crate::support::{ACCOUNT, Run, Sandbox, Terminal, aws_cli_2, exported, page_holds, tool};
 
 fn with_session(sandbox: &Sandbox, program: &str, arguments: &[&str]) -> Run {
     let run = sandbox.run(&["env", "dev", "--no-prompt"]);
@@ -92,7 +92,7 @@ const CONSUMERS: [Consumer; 7] = [
         command: |sandbox| {
             let endpoint = sandbox.simulator.endpoint();
             let arguments = ["--endpoint-url", &endpoint, "sts", "get-caller-identity"];
-            sandbox.command("/usr/bin/aws", arguments)
+            sandbox.command(aws_cli_2(), arguments)
         },
         proof: Proof::Arn,
     },

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use aws_simulator::Role;
 use protocol::{Ask, Reply, Request};
 
-use crate::support::{ACCOUNT, Run, SHELLS, Sandbox, Session, Shell, exported, key_of, tool, wait_until};
+use crate::support::{
+    ACCOUNT, Run, SHELLS, Sandbox, Session, Shell, aws_cli_2, exported, key_of, tool, wait_until,
+};
 
 /// How long to wait for what must come.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -505,8 +507,7 @@ fn the_aws_cli_version_2_takes_it() {
     let sandbox = with_role();
     sandbox.log_in("ops");
     let access = Access::to(&sandbox, "ops");
-    let cli = Path::new("/usr/bin/aws");
-    assert!(cli.exists(), "this test needs Debian's awscli; tests/run installs all that it needs");
+    let cli = aws_cli_2();
     let arguments = ["--endpoint-url", &sandbox.simulator.endpoint(), "sts", "get-caller-identity"];
     let run = Run::of(access.give(&mut sandbox.command(cli, arguments)));
     assert_eq!(run.status, 0, "{run:?}");
@@ -638,7 +639,7 @@ fn exec_gives_a_command_access_for_as_long_as_it_runs() {
         "ops",
         "--live",
         "--",
-        "/usr/bin/aws",
+        aws_cli_2().to_str().unwrap(),
         "--endpoint-url",
         &endpoint,
         "sts",

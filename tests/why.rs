@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{ACCOUNT, Run, Sandbox, exported, tool};
+use crate::support::{ACCOUNT, Run, Sandbox, aws_cli_2, exported, tool};
 
 /// The variables of a shell.
 type Variables = BTreeMap<String, String>;
@@ -18,7 +18,7 @@ type Program = (&'static str, &'static str, fn(&Sandbox) -> Command);
 const PROGRAMS: [Program; 5] = [
     ("AWS CLI 2", "us-east-1", |sandbox| {
         let endpoint = sandbox.simulator.endpoint();
-        sandbox.command("/usr/bin/aws", ["--endpoint-url", &endpoint, "sts", "get-caller-identity"])
+        sandbox.command(aws_cli_2(), ["--endpoint-url", &endpoint, "sts", "get-caller-identity"])
     }),
     ("AWS CLI 1, boto3", "us-east-2", |sandbox| sandbox.command(tool("aws"), ["sts", "get-caller-identity"])),
     ("AWS CLI 1, boto3", "us-west-1", |sandbox| {

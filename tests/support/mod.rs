@@ -8,7 +8,7 @@ mod terminal;
 
 pub use desktop::{Bus, Dunst, Logind, Server};
 pub use memory::memory_holds;
-pub use sandbox::{ACCOUNT, Run, Sandbox, exported, key_of, tool};
+pub use sandbox::{ACCOUNT, Run, Sandbox, aws_cli_2, exported, key_of, tool};
 pub use session::{SHELLS, Session, Shell, processes};
 pub use terminal::Terminal;
 

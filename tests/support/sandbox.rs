@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 use aws_simulator::{Simulator, User};
@@ -293,4 +293,21 @@ pub fn tool(name: &str) -> PathBuf {
         .map(|folder| folder.join(name))
         .find(|program| program.is_file())
         .unwrap_or_else(|| panic!("these tests need {name}; tests/run installs all that they need"))
+}
+
+/// Version 2 of the AWS CLI, wherever the system has it; [`tool`] finds version 1.
+#[track_caller]
+pub fn aws_cli_2() -> &'static Path {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let is_version_2 = |program: &PathBuf| {
+        let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+        output.is_ok_and(|output| output.stdout.starts_with(b"aws-cli/2."))
+    };
+    let find = || {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let programs = std::env::split_paths(&path).map(|folder| folder.join("aws"));
+        programs.filter(|program| program.is_file()).find(is_version_2)
+    };
+    let found = FOUND.get_or_init(find).as_deref();
+    found.expect("these tests need version 2 of the AWS CLI; tests/run installs all that they need")
 }
