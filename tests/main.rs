@@ -1,6 +1,7 @@
 //! Black-box tests: the real client and the real agent, on the AWS simulator and on moto.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod aws_mfa;
 mod boundaries;
 mod concurrency;
 mod consumers;

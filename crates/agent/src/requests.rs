@@ -166,6 +166,15 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
                 Err(refusal) => Err(refusal),
             }
         }
+        Request::AwsMfa { wanted, ask, force, code } => {
+            match sessions.aws_mfa(&wanted, ask, force, code.as_ref()).await {
+                Ok(Opened::Ready(credentials)) => Ok(Reply::Credentials(credentials)),
+                Ok(Opened::YourTurn(question, claim)) => {
+                    return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
+                }
+                Err(refusal) => Err(refusal),
+            }
+        }
         Request::Revoke { grants } => Ok(Reply::Revoked { grants: sessions.revoke(&grants) }),
         Request::Session { profile, ask, force, duration } => {
             match sessions.session(profile.as_deref(), ask, force, Lasting { duration, at_least: None }).await
@@ -260,6 +269,7 @@ fn subject(request: &Request) -> Option<String> {
     let name = |profile: &Option<String>| short(profile.as_deref().unwrap_or("the default profile"));
     match request {
         Request::Credentials { profile, .. } => Some(format!("credentials of {}", name(profile))),
+        Request::AwsMfa { wanted, .. } => Some(format!("aws-mfa of {}", short(&wanted.profile))),
         Request::Session { profile, .. } => Some(format!("session of {}", name(profile))),
         Request::Login { profile, .. } => Some(format!("login to {}", name(profile))),
         Request::Live { profile, own: false, .. } => Some(format!("live access to {}", name(profile))),

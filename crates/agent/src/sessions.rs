@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{Ask, Credentials, Memory, ProcessFailure, Question, Refusal, Secret, Session};
+use protocol::{Ask, AwsMfa, Credentials, Memory, ProcessFailure, Question, Refusal, Secret, Session};
 
 use crate::clock::{Deadline, Now};
 use crate::codes::{self, Codes};
@@ -224,7 +224,41 @@ impl Sessions {
         self.refuse_if_locked()?;
         let resolved = self.resolve(profile).await?;
         let needed = resolved.needed(lasting.at_least)?;
-        let credentials = |key: &SessionKey| self.give(&resolved, key, replaces);
+        self.credentials_of(&resolved, ask, replaces, needed, lasting).await
+    }
+
+    /// What aws-mfa's options describe: with a code from a new session, else as [`Self::credentials`].
+    pub async fn aws_mfa(
+        self: &Arc<Self>,
+        wanted: &AwsMfa,
+        ask: Ask,
+        force: bool,
+        code: Option<&Secret>,
+    ) -> Result<Opened<Credentials>, Refusal> {
+        if code.is_none() {
+            self.refuse_if_locked()?;
+        }
+        let resolved = self.resolve_aws_mfa(wanted).await?;
+        // A role from a session has its own duration.
+        let duration = wanted.duration.filter(|_| resolved.last() == resolved.root);
+        let lasting = Lasting { duration, at_least: None };
+        if let Some(code) = code {
+            self.login_to(&resolved, code, lasting, From::Person).await?;
+        }
+        // Nothing lasts that long: whatever is held is renewed.
+        let needed = if force && code.is_none() { u64::MAX } else { 0 };
+        self.credentials_of(&resolved, ask, None, needed, lasting).await
+    }
+
+    async fn credentials_of(
+        self: &Arc<Self>,
+        resolved: &Resolved,
+        ask: Ask,
+        replaces: Option<&str>,
+        needed: u64,
+        lasting: Lasting,
+    ) -> Result<Opened<Credentials>, Refusal> {
+        let credentials = |key: &SessionKey| self.give(resolved, key, replaces);
         let last = resolved.last();
         if let Some(left) = self.left(&last)
             && left > margin(&last)
@@ -235,7 +269,7 @@ impl Sessions {
         // What a code opened is renewed by a code alone.
         let renew = last == resolved.root && self.left(&last).is_some_and(|left| left < needed);
         let after = if renew { self.number(&last) } else { 0 };
-        let opened = match self.open(&resolved, ask, Wanted::After(after), lasting).await {
+        let opened = match self.open(resolved, ask, Wanted::After(after), lasting).await {
             // What is left of a role is better than nothing.
             Err(Refusal::NeedsMfa(_) | Refusal::MfaProcess(_))
                 if !renew && self.left(&last).is_some_and(|left| left >= needed) =>
@@ -247,7 +281,7 @@ impl Sessions {
         match opened {
             Opened::YourTurn(question, claim) => Ok(Opened::YourTurn(question, claim)),
             Opened::Ready(()) => {
-                self.assume_roles(&resolved, needed).await?;
+                self.assume_roles(resolved, needed).await?;
                 Ok(Opened::Ready(credentials(&last)?))
             }
         }
@@ -287,15 +321,25 @@ impl Sessions {
         lasting: Lasting,
         from: From,
     ) -> Result<Session, Refusal> {
+        let resolved = self.resolve(profile).await?;
+        self.login_to(&resolved, code, lasting, from).await
+    }
+
+    async fn login_to(
+        &self,
+        resolved: &Resolved,
+        code: &Secret,
+        lasting: Lasting,
+        from: From,
+    ) -> Result<Session, Refusal> {
         if !codes::is_code(code) {
             return Err(Refusal::MalformedCode);
         }
-        let resolved = self.resolve(profile).await?;
         let duration = resolved.duration(lasting)?;
         // One login at a time for a session: who comes second with the same code finds it used, not unknown.
         let _alone = self.turnstile.enter(format!("{:?}", resolved.root)).await;
         let proof = match from {
-            From::Person => self.proof(&resolved)?,
+            From::Person => self.proof(resolved)?,
             From::Program => {
                 self.refuse_if_locked()?;
                 None
@@ -350,11 +394,11 @@ impl Sessions {
             }
             refusal
         })?;
-        self.keep(&resolved.root, &resolved, issued, duration, forgets);
+        self.keep(&resolved.root, resolved, issued, duration, forgets);
         if let Some(lock) = proof {
             self.proved(lock);
         }
-        let mut session = self.describe(&resolved)?;
+        let mut session = self.describe(resolved)?;
         session.reused = false;
         Ok(session)
     }
@@ -582,7 +626,7 @@ impl Sessions {
         let (secret_access_key, session_token) = (open(&held.secret_access_key)?, open(&held.session_token)?);
         state.last_used = Some(profile.clone());
         let told = Told::Ready { number: held.number, root: resolved.root.clone(), level };
-        let lease = state.leases.as_mut();
+        let lease = state.leases.as_mut().filter(|_| resolved.leased);
         let lease =
             lease.and_then(|leases| leases.give(profile, told, held.deadline.wall, &held.access_key_id).ok());
         let region = replaces.and_then(|name| resolved.files.section(name)?.get("region"));

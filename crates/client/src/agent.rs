@@ -356,10 +356,12 @@ fn patience(request: &Request) -> Duration {
         Request::Credentials { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Session { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Live { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
+        | Request::AwsMfa { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Unlock { ask: Ask::Wait | Ask::Person, .. } => Duration::from_mins(15),
         Request::Credentials { .. }
         | Request::Live { .. }
         | Request::Session { .. }
+        | Request::AwsMfa { .. }
         | Request::Unlock { .. }
         | Request::Login { .. }
         | Request::Profiles { .. }

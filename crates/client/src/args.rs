@@ -98,6 +98,13 @@ pub enum Command {
         after_long_help = "Examples:\n  mfa-agent why\n  mfa-agent why dev                           is it the session of dev?"
     )]
     Why(Why),
+    /// Write a session to ~/.aws/credentials, for tools that read nothing else; as broamski/aws-mfa does
+    #[command(
+        infer_long_args = true,
+        long_about = "Write a session to ~/.aws/credentials, for tools that read nothing else; as broamski/aws-mfa does.\n\nThe long-term key is in [NAME-long-term], with aws_mfa_device and perhaps assume_role; the session goes to [NAME]. There it is on disk, in the clear: `env`, `exec` and `credential-process` need no file.",
+        after_long_help = "Variables: MFA_DEVICE, MFA_STS_DURATION, MFA_ASSUME_ROLE, AWS_PROFILE. An option wins over them, and they win over the file.\n\nExamples:\n  mfa-agent aws-mfa --setup\n  mfa-agent aws-mfa --profile dev\n  mfa-agent aws-mfa --profile dev --short-term-suffix ops --assume-role arn:aws:iam::111122223333:role/ops"
+    )]
+    AwsMfa(AwsMfa),
     /// Choose this shell's profile, or none (needs the hook: see `mfa-agent init --help`)
     Use(Use),
     /// Print the hook that keeps a shell's credentials right
@@ -319,6 +326,69 @@ pub struct Why {
     pub name: Option<String>,
 }
 
+/// `mfa-agent aws-mfa`
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub struct AwsMfa {
+    /// The MFA device.
+    #[arg(
+        long,
+        value_name = "ARN",
+        help = "The MFA device; else MFA_DEVICE, else aws_mfa_device, else the user's only one"
+    )]
+    pub device: Option<String>,
+    /// How long the session shall last, in seconds or as 12h
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub duration: Option<u32>,
+    /// The key is in [NAME-S], with none in [NAME]; else in [NAME-long-term]
+    #[arg(long, visible_alias = "long-suffix", value_name = "S")]
+    pub long_term_suffix: Option<String>,
+    /// The session goes to [NAME-S]; else, and with none, to [NAME]
+    #[arg(long, visible_alias = "short-suffix", value_name = "S")]
+    pub short_term_suffix: Option<String>,
+    /// The role to assume.
+    #[arg(
+        long,
+        visible_alias = "assume",
+        value_name = "ARN",
+        help = "The role to assume; else MFA_ASSUME_ROLE, else assume_role of the file"
+    )]
+    pub assume_role: Option<String>,
+    /// The name of the role's session; else the user's
+    #[arg(long, value_name = "NAME")]
+    pub role_session_name: Option<String>,
+    /// Get a new session even if the one there is still valid
+    #[arg(long)]
+    pub force: bool,
+    /// What is told on stderr; errors always are
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t, hide_possible_values = true)]
+    pub log_level: LogLevel,
+    /// Ask for a long-term key, and write its section
+    #[arg(long)]
+    pub setup: bool,
+    /// The MFA code, or - for a line of stdin
+    #[arg(long, visible_alias = "mfa-token", value_name = "CODE|-", allow_hyphen_values = true, value_parser = secret)]
+    pub token: Option<Secret>,
+}
+
+/// The names that Python gives to them. In order: who wants one also wants those after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub enum LogLevel {
+    /// Everything
+    Notset,
+    /// Everything
+    #[default]
+    Debug,
+    /// What is done
+    Info,
+    /// What is not as it should be
+    Warning,
+    /// Errors alone
+    Error,
+    /// Errors alone
+    Critical,
+}
+
 /// `mfa-agent agent`
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum Agent {
@@ -421,6 +491,11 @@ fn hooked(text: &str) -> Result<Shell, &'static str> {
 #[expect(clippy::unnecessary_wraps, reason = "clap wants a parser that could fail")]
 fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text.to_owned()))
+}
+
+/// Seconds, as a number or a span. What AWS takes depends on what is asked for.
+fn seconds(text: &str) -> Result<u32, String> {
+    protocol::duration::parse(text).ok_or_else(|| "a number of seconds, or e.g. 12h, 45m".to_owned())
 }
 
 /// Seconds of `12h`, `45m`, `1h30m`, `900`, `900s`, within what STS takes.

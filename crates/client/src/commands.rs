@@ -1,6 +1,7 @@
 //! One verb each.
 
 mod agent;
+mod aws_mfa;
 mod credential_process;
 mod env;
 mod exec;
@@ -38,6 +39,7 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
         }
         Command::Profiles(args) => profiles::run(args, environment),
         Command::Why(args) => why::run(args, profile, environment),
+        Command::AwsMfa(args) => aws_mfa::run(args, profile, environment),
         Command::Use(args) => hook::use_without_hook(args),
         Command::Init { shell } => init::run(*shell),
         Command::Hook(args) => hook::run(args, environment),

@@ -2,6 +2,7 @@
 
 use std::env::var_os;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use protocol::Secret;
 use protocol::address::SOCKET_VARIABLE;
@@ -118,9 +119,47 @@ impl Consumed {
     }
 }
 
+/// aws-mfa's variables.
+#[derive(Debug, Default)]
+pub struct AwsMfaVariables {
+    /// `MFA_DEVICE`: the MFA device.
+    pub device: Option<String>,
+    /// `MFA_STS_DURATION`: how long the session shall last, in seconds.
+    pub duration: Option<String>,
+    /// `MFA_ASSUME_ROLE`: the role to assume.
+    pub role: Option<String>,
+    /// `LOGNAME`, `USER`, `LNAME`, `USERNAME`, the first that is set: the person.
+    pub user: Option<String>,
+}
+
+impl AwsMfaVariables {
+    /// Reads them. An empty variable counts as none.
+    pub fn read() -> Self {
+        let read = |name| var_os(name)?.into_string().ok().filter(|value| !value.is_empty());
+        Self {
+            device: read("MFA_DEVICE"),
+            duration: read("MFA_STS_DURATION"),
+            role: read("MFA_ASSUME_ROLE"),
+            user: ["LOGNAME", "USER", "LNAME", "USERNAME"].into_iter().find_map(read),
+        }
+    }
+}
+
 /// A variable that a person's own configuration sets has this value.
 pub fn is_set_to(name: &str, value: &str) -> bool {
     var_os(name).is_some_and(|current| current == value)
+}
+
+/// One of AWS's files, where the agent finds it too: by its variable (`AWS_CONFIG_FILE`,
+/// `AWS_SHARED_CREDENTIALS_FILE`), else in the home.
+pub fn aws_file(variable: &str, name: &str) -> Option<PathBuf> {
+    let read = |name| var_os(name).filter(|value| !value.is_empty());
+    let home = read("HOME").map(PathBuf::from);
+    let Some(named) = read(variable).map(PathBuf::from) else { return Some(home?.join(".aws").join(name)) };
+    match (named.strip_prefix("~"), home) {
+        (Ok(rest), Some(home)) => Some(home.join(rest)),
+        _ => Some(std::env::current_dir().ok()?.join(named)),
+    }
 }
 
 /// The locale (`LC_ALL`, `LC_CTYPE`, `LANG`: the first that is set) writes UTF-8.

@@ -1,12 +1,14 @@
 //! What the person runs: arguments in, lines for the shell out. Blocking and small, since prompts wait for it.
-//! It opens no network connection and reads no AWS file; the agent does.
+//! It opens no network connection; the agent does. It touches AWS's files where a person asked for a change of them.
 
 mod agent;
 mod args;
+mod aws_file;
 mod clock;
 mod commands;
 mod environment;
 mod failure;
+mod interview;
 mod message;
 mod mfa;
 mod output;

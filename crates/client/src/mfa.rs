@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::{Ask, CODE_DIGITS, Question, Refusal, Reply, Request, Secret};
+use protocol::{Ask, AwsMfa, CODE_DIGITS, Question, Refusal, Reply, Request, Secret};
 
 use crate::agent::{Agent, Connection, unexpected};
 use crate::args::Code;
@@ -22,10 +22,35 @@ pub struct Asker<'a> {
     given: Option<Secret>,
     terminal: Option<Terminal>,
     waits: bool,
-    duration: Option<u32>,
-    at_least: Option<u32>,
+    opening: Opening,
     /// Who asks: a person's command, or a prompt that nobody called.
     manners: Manners,
+}
+
+/// What a code opens.
+#[derive(Default)]
+struct Opening {
+    duration: Option<u32>,
+    at_least: Option<u32>,
+    /// What aws-mfa's options describe, in the place of a profile's session.
+    aws_mfa: Option<AwsMfa>,
+}
+
+impl Opening {
+    fn request(&self, profile: &str, code: Secret) -> Request {
+        match &self.aws_mfa {
+            Some(wanted) => {
+                let wanted = wanted.clone();
+                Request::AwsMfa { wanted, ask: Ask::Never, force: false, code: Some(code) }
+            }
+            None => Request::Login {
+                profile: Some(profile.to_owned()),
+                code,
+                duration: self.duration,
+                at_least: self.at_least,
+            },
+        }
+    }
 }
 
 /// How to ask.
@@ -46,15 +71,13 @@ impl<'a> Asker<'a> {
         let given = code.code.as_ref().map(given).transpose()?;
         let terminal = if no_prompt { None } else { Terminal::open() };
         let manners = Manners::Called;
-        Ok(Self {
-            agent,
-            given,
-            terminal,
-            waits: !no_prompt,
-            duration: code.duration,
-            at_least: None,
-            manners,
-        })
+        let opening = Opening { duration: code.duration, ..Opening::default() };
+        Ok(Self { agent, given, terminal, waits: !no_prompt, opening, manners })
+    }
+
+    /// A code opens what aws-mfa's options describe.
+    pub fn set_aws_mfa(&mut self, wanted: AwsMfa) {
+        self.opening.aws_mfa = Some(wanted);
     }
 
     /// For a prompt that asks by itself. `None` where there is no terminal, or something is typed already.
@@ -73,15 +96,14 @@ impl<'a> Asker<'a> {
             given: None,
             terminal: Some(terminal),
             waits: false,
-            duration: None,
-            at_least: None,
+            opening: Opening::default(),
             manners,
         })
     }
 
     /// A session that is opened shall last at least so many seconds, where nobody names a duration.
     pub fn set_at_least(&mut self, seconds: Option<u32>) {
-        self.at_least = seconds;
+        self.opening.at_least = seconds;
     }
 
     /// Puts the request to the agent until it is answered. Where a code was needed and taken, the reply is that
@@ -128,7 +150,7 @@ impl<'a> Asker<'a> {
 
     /// How long a new session shall last, where the person said so, in seconds.
     pub fn duration(&self) -> Option<u32> {
-        self.duration
+        self.opening.duration
     }
 
     /// The code that was given was not needed.
@@ -165,12 +187,7 @@ impl<'a> Asker<'a> {
                 Entry::Code(code) => code,
                 Entry::Withdrawn => return Ok(None),
             };
-            let request = Request::Login {
-                profile: Some(question.profile.clone()),
-                code,
-                duration: self.duration,
-                at_least: self.at_least,
-            };
+            let request = self.opening.request(&question.profile, code);
             let reply = login(self.agent, request, prompt.interrupt())?;
             let Err(refusal) = reply else { return Ok(reply.ok()) };
             match &refusal {
@@ -187,9 +204,7 @@ impl<'a> Asker<'a> {
     }
 
     fn login(&self, profile: &str, code: Secret) -> Result<Result<Reply, Refusal>, Failure> {
-        let profile = Some(profile.to_owned());
-        let request = Request::Login { profile, code, duration: self.duration, at_least: self.at_least };
-        login(self.agent, request, self.interrupt())
+        login(self.agent, self.opening.request(profile, code), self.interrupt())
     }
 }
 
@@ -209,7 +224,7 @@ fn login(
 ) -> Result<Result<Reply, Refusal>, Failure> {
     match agent.ask(request, interrupt)?.reply {
         Reply::Refused(refusal) => Ok(Err(refusal)),
-        reply @ Reply::Session(_) => Ok(Ok(reply)),
+        reply @ (Reply::Session(_) | Reply::Credentials(_)) => Ok(Ok(reply)),
         _ => Err(unexpected()),
     }
 }

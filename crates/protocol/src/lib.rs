@@ -124,6 +124,20 @@ pub enum Request {
         /// Their numbers; none for all.
         grants: Vec<u64>,
     },
+    /// Give me credentials as aws-mfa's options and sections describe them. Answered by [`Reply::Credentials`],
+    /// without a lease.
+    AwsMfa {
+        /// Which.
+        wanted: AwsMfa,
+        /// What this client does if a code is needed.
+        ask: Ask,
+        /// What is held already does not count: new ones are wanted.
+        #[serde(default)]
+        force: bool,
+        /// The MFA code, where it is there: a new session is opened with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<Secret>,
+    },
     /// What has become of a profile since a shell was told of it? Asked by the prompt's hook; answered at
     /// once, without a call to AWS, by [`Reply::Shell`].
     Shell {
@@ -182,6 +196,27 @@ pub enum Request {
         #[serde(default)]
         only_if_empty: bool,
     },
+}
+
+/// What aws-mfa's options and sections say, in the place of the profile's own settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AwsMfa {
+    /// The profile, whose region and endpoint count.
+    pub profile: String,
+    /// The section that holds the long-term key.
+    pub key_section: String,
+    /// The MFA device; else what the files say, else the user's only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The role to assume; none for a session of the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// `RoleSessionName`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_session_name: Option<String>,
+    /// How long the credentials shall last, in seconds; else what is configured, and for a role one hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<u32>,
 }
 
 /// What the client does if a code is needed.

@@ -1,6 +1,6 @@
 //! What a profile comes down to: a user's long-term key, an MFA device, and the roles to assume in turn.
 
-use protocol::{KeyOrigin, Profile, Refusal, Sections};
+use protocol::{AwsMfa, KeyOrigin, Profile, Refusal, Sections};
 
 use super::files::{ConfigFiles, Section};
 
@@ -146,6 +146,48 @@ pub fn plan(files: &ConfigFiles, profile: &str) -> Result<Plan, Refusal> {
     })
 }
 
+/// Works out what aws-mfa's options describe: its key and role, with the region and endpoint of the profile.
+pub fn plan_aws_mfa(files: &ConfigFiles, wanted: &AwsMfa) -> Result<Plan, Refusal> {
+    let name = &wanted.profile;
+    let Some(long_term) = files.section(&wanted.key_section) else {
+        return Err(Refusal::NoKey { section: wanted.key_section.clone(), file: files.credentials_file() });
+    };
+    let section = files.section(name).filter(|_| *name != wanted.key_section);
+    let long_term = Some((long_term, wanted.key_section.clone()));
+    let found = Found { section, long_term };
+    let serial = match &wanted.serial {
+        Some(serial) => Some(checked_serial(name, serial)?),
+        None => found.serial(name)?,
+    };
+    let region = found.region(name)?;
+    let hops = match &wanted.role_arn {
+        None => Vec::new(),
+        Some(role_arn) => {
+            let session_name = wanted.role_session_name.as_deref();
+            let hop = found.hop_named(name, role_arn, session_name.unwrap_or(SESSION_NAME))?;
+            let duration = match wanted.duration {
+                Some(seconds) if !ROLE_BOUNDS.contains(&seconds) => {
+                    let (least, most) = (*ROLE_BOUNDS.start(), *ROLE_BOUNDS.end());
+                    return Err(Refusal::DurationOutOfBounds { seconds, least, most });
+                }
+                duration => duration,
+            };
+            vec![Hop { external_id: None, duration, ..hop }]
+        }
+    };
+    let duration = if hops.is_empty() { found.duration(name, protocol::SESSION_SECONDS)? } else { None };
+    let (key_id, origin) = found.key(files, name)?;
+    Ok(Plan {
+        profile: name.clone(),
+        region,
+        user: User { profile: name.clone(), key_id, origin, target: found.target(name)? },
+        serial: serial.map_or(Serial::Unknown, Serial::Configured),
+        mfa_process: None,
+        duration,
+        hops,
+    })
+}
+
 /// Every profile of the files from after this name on, and whether it can work.
 pub fn list(files: &ConfigFiles, after: Option<&str>) -> Vec<Profile> {
     let mut names: Vec<&str> =
@@ -236,39 +278,48 @@ pub fn nearest<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Vec<St
 /// The longest name that is looked at for likeness, in bytes.
 const LONGEST_NAME: usize = 64;
 
+/// The name of a role session, where nobody gives it one.
+const SESSION_NAME: &str = "mfa-agent";
+
 /// What aws-mfa appends to a profile's name for the section with its long-term key.
 const LONG_TERM: &str = "-long-term";
 
 /// A profile's sections: its own, and aws-mfa's.
 struct Found<'a> {
     section: Option<&'a Section>,
-    long_term: Option<&'a Section>,
+    /// The section with the long-term key, and its name.
+    long_term: Option<(&'a Section, String)>,
 }
 
 impl<'a> Found<'a> {
     fn new(files: &'a ConfigFiles, name: &str) -> Option<Self> {
         let section = files.section(name);
-        let long_term = files.section(&format!("{name}{LONG_TERM}"));
+        let long_term_name = format!("{name}{LONG_TERM}");
+        let long_term = files.section(&long_term_name).map(|section| (section, long_term_name));
         (section.is_some() || long_term.is_some()).then_some(Self { section, long_term })
     }
 
     fn get(&self, setting: &str) -> Option<&'a str> {
         let get = |section: Option<&'a Section>| section.and_then(|section| section.get(setting));
-        get(self.section).or_else(|| get(self.long_term))
+        get(self.section).or_else(|| get(self.long_term()))
+    }
+
+    fn long_term(&self) -> Option<&'a Section> {
+        self.long_term.as_ref().map(|(section, _)| *section)
     }
 
     fn role_arn(&self) -> Option<&'a str> {
-        self.get("role_arn").or_else(|| self.long_term.and_then(|section| section.get("assume_role")))
+        self.get("role_arn").or_else(|| self.long_term().and_then(|section| section.get("assume_role")))
     }
 
     fn configured_serial(&self) -> Option<&'a str> {
-        self.get("mfa_serial").or_else(|| self.long_term.and_then(|section| section.get("aws_mfa_device")))
+        self.get("mfa_serial").or_else(|| self.long_term().and_then(|section| section.get("aws_mfa_device")))
     }
 
     /// The section that has a secret setting.
     fn section_with(&self, secret: &str, name: &str) -> Option<String> {
         let has = |section: Option<&Section>| section.is_some_and(|section| section.has(secret));
-        match (has(self.section), has(self.long_term)) {
+        match (has(self.section), has(self.long_term())) {
             (true, _) => Some(name.to_owned()),
             (false, true) => Some(format!("{name}{LONG_TERM}")),
             (false, false) => None,
@@ -276,32 +327,18 @@ impl<'a> Found<'a> {
     }
 
     fn serial(&self, profile: &str) -> Result<Option<String>, Refusal> {
-        let Some(serial) = self.configured_serial() else { return Ok(None) };
-        let (profile, serial) = (profile.to_owned(), serial.to_owned());
-        if serial.starts_with("arn:") && serial.contains(":user/") {
-            return Err(Refusal::SerialIsUser { profile, serial });
-        }
-        if serial.starts_with("arn:") && serial.contains(":u2f/") {
-            return Err(Refusal::SerialIsFido { profile, serial });
-        }
-        // IAM: `SerialNumber`, 9 to 256 of [\w+=/:,.@-].
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=/:,.@-".contains(c);
-        if !(9..=256).contains(&serial.len()) || !serial.chars().all(allowed) {
-            return Err(bad(
-                &profile,
-                "mfa_serial",
-                &serial,
-                "the device's ARN (arn:aws:iam::ACCOUNT:mfa/NAME) or its serial number",
-            ));
-        }
-        Ok(Some(serial))
+        self.configured_serial().map(|serial| checked_serial(profile, serial)).transpose()
     }
 
     fn hop(&self, profile: &str, role_arn: &str) -> Result<Hop, Refusal> {
+        let hop = self.hop_named(profile, role_arn, self.get("role_session_name").unwrap_or(SESSION_NAME))?;
+        Ok(Hop { duration: self.duration(profile, ROLE_BOUNDS)?, ..hop })
+    }
+
+    fn hop_named(&self, profile: &str, role_arn: &str, session_name: &str) -> Result<Hop, Refusal> {
         if !(role_arn.starts_with("arn:") && role_arn.contains(":role/")) {
             return Err(bad(profile, "role_arn", role_arn, "a role's ARN (arn:aws:iam::ACCOUNT:role/NAME)"));
         }
-        let session_name = self.get("role_session_name").unwrap_or("mfa-agent");
         // STS: `RoleSessionName`, 2 to 64 of [\w+=,.@-].
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
         if !(2..=64).contains(&session_name.len()) || !session_name.chars().all(allowed) {
@@ -317,7 +354,7 @@ impl<'a> Found<'a> {
             role_arn: role_arn.to_owned(),
             session_name: session_name.to_owned(),
             external_id: self.get("external_id").map(str::to_owned),
-            duration: self.duration(profile, ROLE_BOUNDS)?,
+            duration: None,
             region: self.region(profile)?,
         })
     }
@@ -355,15 +392,15 @@ impl<'a> Found<'a> {
     }
 
     fn has_key(&self) -> bool {
-        [self.section, self.long_term]
+        [self.section, self.long_term()]
             .into_iter()
             .flatten()
             .any(|section| section.get("aws_access_key_id").is_some() || section.has("aws_secret_access_key"))
     }
 
     fn key(&self, files: &ConfigFiles, name: &str) -> Result<(String, KeyOrigin), Refusal> {
-        let (section, section_name) = match (self.long_term, self.section) {
-            (Some(long_term), _) => (long_term, format!("{name}{LONG_TERM}")),
+        let (section, section_name) = match (&self.long_term, self.section) {
+            (Some((long_term, section_name)), _) => (*long_term, section_name.clone()),
             (None, Some(section)) => (section, name.to_owned()),
             (None, None) => return Err(unknown(files, name, None)),
         };
@@ -418,6 +455,28 @@ impl<'a> Found<'a> {
 
 fn last_four(key_id: &str) -> String {
     key_id.chars().skip(key_id.chars().count().saturating_sub(4)).collect()
+}
+
+/// A device that STS takes a code from.
+fn checked_serial(profile: &str, serial: &str) -> Result<String, Refusal> {
+    let (profile, serial) = (profile.to_owned(), serial.to_owned());
+    if serial.starts_with("arn:") && serial.contains(":user/") {
+        return Err(Refusal::SerialIsUser { profile, serial });
+    }
+    if serial.starts_with("arn:") && serial.contains(":u2f/") {
+        return Err(Refusal::SerialIsFido { profile, serial });
+    }
+    // IAM: `SerialNumber`, 9 to 256 of [\w+=/:,.@-].
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=/:,.@-".contains(c);
+    if !(9..=256).contains(&serial.len()) || !serial.chars().all(allowed) {
+        return Err(bad(
+            &profile,
+            "mfa_serial",
+            &serial,
+            "the device's ARN (arn:aws:iam::ACCOUNT:mfa/NAME) or its serial number",
+        ));
+    }
+    Ok(serial)
 }
 
 fn bad(profile: &str, setting: &str, value: &str, must: &str) -> Refusal {

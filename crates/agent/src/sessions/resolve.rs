@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use protocol::{Question, Refusal, Reply, SESSION_SECONDS};
+use protocol::{AwsMfa, Question, Refusal, Reply, SESSION_SECONDS};
 
 use super::{Lasting, Sessions, TTL_SLACK};
 use crate::configuration::Configuration;
@@ -26,6 +26,8 @@ pub struct Resolved {
     pub serial: String,
     pub root: SessionKey,
     pub sts: Endpoint,
+    /// Shells are told of it, and hold leases.
+    pub leased: bool,
 }
 
 impl Sessions {
@@ -37,6 +39,24 @@ impl Sessions {
             Some(profile) => profile::plan(&files, profile)?,
             None => profile::plan(&files, &self.default_profile(&files)?)?,
         };
+        self.resolve_plan(configuration, files, plan, true).await
+    }
+
+    /// The same for what aws-mfa's options describe.
+    pub async fn resolve_aws_mfa(&self, wanted: &AwsMfa) -> Result<Resolved, Refusal> {
+        let configuration = self.configuration()?;
+        let files = self.files().await?;
+        let plan = profile::plan_aws_mfa(&files, wanted)?;
+        self.resolve_plan(configuration, files, plan, false).await
+    }
+
+    async fn resolve_plan(
+        &self,
+        configuration: Configuration,
+        files: Arc<ConfigFiles>,
+        plan: Plan,
+        leased: bool,
+    ) -> Result<Resolved, Refusal> {
         let hints = |serial: Option<&str>| {
             let roles = plan.hops.iter().map(|hop| hop.role_arn.as_str());
             let region = plan.user.target.region.as_deref();
@@ -50,7 +70,7 @@ impl Sessions {
         let sts =
             Endpoint::new(&self.environment, Service::Sts, &plan.user.profile, &plan.user.target, partition)?;
         let root = root(&plan, serial.clone());
-        Ok(Resolved { plan, files, configuration, serial, root, sts })
+        Ok(Resolved { plan, files, configuration, serial, root, sts, leased })
     }
 
     /// What shells are given with a profile beside its credentials, so that it can be taken back: known even where
