@@ -19,6 +19,7 @@ mod login;
 mod mfa_process;
 mod moto;
 mod notifications;
+mod profiles;
 mod roles;
 mod secrets;
 mod shell_cases;

@@ -17,6 +17,7 @@ pub enum Kind {
 }
 
 /// The text of an AWS file, wiped when dropped.
+#[derive(Clone)]
 pub struct Document {
     kind: Kind,
     text: Zeroizing<String>,

@@ -91,6 +91,9 @@ pub enum Command {
     /// Show the sessions that are held
     Status(Status),
     /// List the profiles of the AWS config files, and which of them can work
+    #[command(
+        after_long_help = "Examples:\n  mfa-agent profiles\n  mfa-agent profiles --write-config dev ops\n\nThe latter writes [profile dev-session] with a credential_process that asks mfa-agent. Every tool that knows AWS's files then takes AWS_PROFILE=dev-session, or --profile dev-session."
+    )]
     Profiles(Profiles),
     /// Show which credentials each kind of SDK would pick up in this shell
     #[command(
@@ -316,6 +319,12 @@ pub struct Profiles {
     /// For programs
     #[arg(long)]
     pub json: bool,
+    /// Write into ~/.aws/config, after a look at the change, by which AWS's tools take these profiles, or all
+    #[arg(long, value_name = "PROFILE", num_args = 0.., conflicts_with = "json", value_parser = NonEmptyStringValueParser::new())]
+    pub write_config: Option<Vec<String>>,
+    /// Do not ask before writing
+    #[arg(long, requires = "write_config")]
+    pub yes: bool,
 }
 
 /// `mfa-agent why`

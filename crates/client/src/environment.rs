@@ -162,6 +162,11 @@ pub fn aws_file(variable: &str, name: &str) -> Option<PathBuf> {
     }
 }
 
+/// The first program of this name in `PATH`.
+pub fn in_path(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&var_os("PATH")?).map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
 /// The locale (`LC_ALL`, `LC_CTYPE`, `LANG`: the first that is set) writes UTF-8.
 pub fn writes_unicode() -> bool {
     ["LC_ALL", "LC_CTYPE", "LANG"]

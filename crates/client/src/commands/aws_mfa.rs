@@ -155,7 +155,7 @@ impl<'a> Invocation<'a> {
                 file.display()
             ),
         );
-        let left = credentials.expires_at.saturating_sub(clock::since_epoch());
+        let left = credentials.expires_at.saturating_sub(clock::now());
         let moment = expiration(&credentials);
         self.say(
             LogLevel::Info,

@@ -1,15 +1,33 @@
-//! `mfa-agent profiles`: what the AWS config files offer, and which of it can work.
+//! `mfa-agent profiles`: what the AWS config files offer, and which of it can work; and what makes AWS's tools ask
+//! mfa-agent for it.
 
+use std::collections::VecDeque;
+use std::path::Path;
+
+use aws_files::{Document, Kind};
 use protocol::{Profile, frame};
 
 use crate::agent::Agent;
 use crate::args::Profiles;
 use crate::environment::{Environment, writes_unicode};
 use crate::failure::{Exit, Failure};
-use crate::{message, output, table};
+use crate::platform::Terminal;
+use crate::sanitize::sanitize;
+use crate::shell::word;
+use crate::{aws_file, environment, interview, message, output, table};
+
+/// What a profile is called by which AWS's tools ask mfa-agent. One of its own: a key in the credentials file, or
+/// a role, would win over `credential_process` in the profile itself.
+const SUFFIX: &str = "-session";
+
+/// How many lines are shown around a change.
+const CONTEXT: usize = 3;
 
 pub fn run(args: &Profiles, environment: &Environment) -> Result<(), Failure> {
     let profiles = Agent::locate(environment)?.profiles()?;
+    if let Some(names) = &args.write_config {
+        return write_config(&profiles, names, args.yes);
+    }
     if args.json {
         let json = frame::pretty(&profiles).map_err(|error| {
             Failure::new(Exit::Failed, format!("cannot write the profiles as JSON: {error}"))
@@ -39,4 +57,177 @@ fn row(profile: &Profile) -> [String; 5] {
         or_dash(&profile.source_profile),
         works,
     ]
+}
+
+/// Offers sections for the config file by which AWS's tools take the credentials of these profiles, or of all that
+/// can work.
+fn write_config(profiles: &[Profile], names: &[String], yes: bool) -> Result<(), Failure> {
+    let mut chosen: Vec<&Profile> = Vec::new();
+    for name in names {
+        let profile = profiles.iter().find(|profile| profile.name == *name).ok_or_else(|| {
+            Failure::new(Exit::Configuration, format!("no profile {name}"))
+                .hint("mfa-agent profiles lists them")
+        })?;
+        if let Some(problem) = &profile.problem {
+            return Err(message::refused(problem));
+        }
+        chosen.push(profile);
+    }
+    if names.is_empty() {
+        chosen = profiles.iter().filter(|profile| profile.problem.is_none()).collect();
+    }
+
+    let file = aws_file::path(Kind::Config)?;
+    let program = program()?;
+    let before = aws_file::read(&file, Kind::Config)?;
+    let mut after = before.clone();
+    offer(&mut after, &file, profiles, &chosen, &program)?;
+    if after.text() == before.text() {
+        output::words(&format!("nothing to add to {}", file.display()));
+        return Ok(());
+    }
+    let lines = difference(before.text(), after.text());
+    let title = file.display().to_string();
+    if yes {
+        output::words(&title);
+        for line in &lines {
+            output::words(line);
+        }
+    } else {
+        let terminal = Terminal::open().ok_or_else(|| {
+            Failure::new(Exit::Usage, format!("{title} is not changed unasked, and nobody can be asked"))
+                .hint("mfa-agent profiles --write-config --yes")
+        })?;
+        terminal.write(&format!("{}\n", sanitize(&title)));
+        for line in &lines {
+            terminal.write(&format!("{}\n", sanitize(line)));
+        }
+        if !interview::agrees(&terminal, "Write this?")? {
+            return Err(Failure::cancelled());
+        }
+    }
+    aws_file::edit(&file, Kind::Config, |document| {
+        // What was agreed to is what was shown.
+        if document.text() != before.text() {
+            return Err(changed(&file));
+        }
+        offer(document, &file, profiles, &chosen, &program)
+    })?;
+    if let Some(profile) = chosen.first() {
+        let name = format!("{}{SUFFIX}", profile.name);
+        output::words(&format!("written; try it: aws sts get-caller-identity --profile {}", word(&name)));
+    }
+    Ok(())
+}
+
+fn offer(
+    document: &mut Document,
+    file: &Path,
+    profiles: &[Profile],
+    chosen: &[&Profile],
+    program: &str,
+) -> Result<(), Failure> {
+    for profile in chosen {
+        let name = format!("{}{SUFFIX}", profile.name);
+        let process = format!("{program} credential-process {}", word(&profile.name));
+        let held = aws_file::get(document, file, &name, "credential_process")?;
+        let is_ours = held.as_ref().is_some_and(|held| held.contains(" credential-process "));
+        if !is_ours && profiles.iter().any(|other| other.name == name) {
+            return Err(Failure::new(
+                Exit::Configuration,
+                format!("profile {name} is there already, and is none of ours"),
+            )
+            .hint("give it another name, or name the profiles that you want: --write-config PROFILE"));
+        }
+        if held.as_ref() != Some(&process) {
+            aws_file::set(document, file, &name, "credential_process", &process)?;
+        }
+        // The new profile inherits nothing.
+        if let Some(region) = &profile.region
+            && aws_file::get(document, file, &name, "region")?.is_none()
+        {
+            aws_file::set(document, file, &name, "region", region)?;
+        }
+    }
+    Ok(())
+}
+
+/// How this very program is called: by its name where PATH finds it by that, else by its place.
+fn program() -> Result<String, Failure> {
+    let ours = std::env::current_exe()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot tell where mfa-agent lies: {error}")))?;
+    let found = environment::in_path("mfa-agent").and_then(|found| found.canonicalize().ok());
+    if found.is_some() && found == ours.canonicalize().ok() {
+        return Ok("mfa-agent".to_owned());
+    }
+    match ours.to_str() {
+        Some(path) => Ok(word(path)),
+        None => Err(Failure::new(Exit::Failed, format!("{} is no UTF-8", ours.display()))
+            .hint("put mfa-agent into a folder of PATH")),
+    }
+}
+
+fn changed(file: &Path) -> Failure {
+    Failure::new(Exit::Failed, format!("{} changed meanwhile, and is left as it is", file.display()))
+        .hint("run the same again")
+}
+
+/// The lines that differ, each behind `-` or `+`, and a few around them. Changes put lines in the place of others
+/// or between them, and move none.
+fn difference(before: &str, after: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut context: VecDeque<String> = VecDeque::new();
+    let mut trailing = 0;
+    let mut old = before.lines().peekable();
+    let after: Vec<&str> = after.lines().collect();
+    for (number, line) in after.iter().enumerate() {
+        if old.peek() == Some(line) {
+            old.next();
+            let shown = format!(" {}", without_secret(line));
+            if trailing > 0 {
+                trailing -= 1;
+                lines.push(shown);
+            } else {
+                context.push_back(shown);
+                if context.len() > CONTEXT {
+                    context.pop_front();
+                }
+            }
+            continue;
+        }
+        lines.extend(context.drain(..));
+        trailing = CONTEXT;
+        if let Some(replaced) = old.next_if(|old| !after[number..].contains(old)) {
+            lines.push(format!("-{}", without_secret(replaced)));
+        }
+        lines.push(format!("+{}", without_secret(line)));
+    }
+    lines
+}
+
+/// The config file may hold keys, and a screen is no place for them.
+fn without_secret(line: &str) -> String {
+    let key = line.split(['=', ':']).next().unwrap_or_default().trim();
+    let is_secret = ["aws_secret_access_key", "aws_session_token", "aws_security_token"]
+        .iter()
+        .any(|secret| key.eq_ignore_ascii_case(secret));
+    if is_secret { format!("{key} = ***") } else { line.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_shows_what_changes_and_what_is_around_it() {
+        let before = "[default]\na = 1\nb = 2\nc = 3\naws_secret_access_key = needle\nd = 4\n";
+        let after = "[default]\na = 1\nb = 2\nc = 3\naws_secret_access_key = needle\nd = 5\n\n[x]\n";
+        assert_eq!(
+            difference(before, after),
+            [" b = 2", " c = 3", " aws_secret_access_key = ***", "-d = 4", "+d = 5", "+", "+[x]"]
+        );
+        assert_eq!(difference("a\nb\nc\nd\ne\n", "n\na\nb\nc\nd\ne\n"), ["+n", " a", " b", " c"]);
+        assert_eq!(difference("", "[x]\n"), ["+[x]"]);
+        assert!(difference(before, before).is_empty());
+    }
 }
