@@ -40,7 +40,7 @@ fn the_lines_are_shown_written_when_agreed_to_and_work() {
     );
 
     // Again: nothing. AWS's own client takes the session.
-    let again = sandbox.run(&["profiles", "--write-config", "dev", "--yes"]);
+    let again = sandbox.run(&["profiles", "--write-config", "--yes", "--profile", "dev"]);
     assert!(again.status == 0 && again.stderr.starts_with("nothing to add to "), "{again:?}");
     assert_eq!(config(&sandbox), after);
     sandbox.log_in("dev");
@@ -55,10 +55,13 @@ fn the_lines_are_shown_written_when_agreed_to_and_work() {
 }
 
 #[test]
-fn it_is_called_by_its_name_where_the_path_has_it() {
+fn it_is_called_by_the_link_that_the_path_has() {
     let mut sandbox = Sandbox::new();
-    let folder = Path::new(env!("CARGO_BIN_EXE_mfa-agent")).parent().unwrap();
-    let path = std::env::join_paths([folder, Path::new("/usr/bin"), Path::new("/bin")]).unwrap();
+    let links = sandbox.home().join("bin");
+    fs::create_dir(&links).unwrap();
+    let link = links.join("mfa-agent");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mfa-agent"), &link).unwrap();
+    let path = std::env::join_paths([links.as_path(), Path::new("/usr/bin"), Path::new("/bin")]).unwrap();
     sandbox.set("PATH", path);
     let ops = format!(
         "[profile ops]\nrole_arn = arn:aws:iam::{ACCOUNT}:role/ops\nsource_profile = dev\n\
@@ -68,11 +71,9 @@ fn it_is_called_by_its_name_where_the_path_has_it() {
     let run = sandbox.run(&["profiles", "--write-config", "--yes"]);
     assert_eq!(run.status, 0, "{run:?}");
     let after = config(&sandbox);
-    for line in [
-        "credential_process = mfa-agent credential-process dev\n",
-        "credential_process = mfa-agent credential-process ops\n",
-    ] {
-        assert!(after.contains(line), "{after}");
+    for profile in ["dev", "ops"] {
+        let setting = format!("credential_process = {} credential-process {profile}\n", link.display());
+        assert!(after.contains(&setting), "{after}");
     }
     assert!(!after.contains("[profile none-session]"), "{after}");
     assert!(run.stderr.contains("+[profile ops-session]"), "{run:?}");

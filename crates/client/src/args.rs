@@ -319,7 +319,7 @@ pub struct Profiles {
     /// For programs
     #[arg(long)]
     pub json: bool,
-    /// Write into ~/.aws/config, after a look at the change, by which AWS's tools take these profiles, or all
+    /// Add to ~/.aws/config what makes AWS's tools ask mfa-agent for these profiles, or for all
     #[arg(long, value_name = "PROFILE", num_args = 0.., conflicts_with = "json", value_parser = NonEmptyStringValueParser::new())]
     pub write_config: Option<Vec<String>>,
     /// Do not ask before writing

@@ -37,7 +37,7 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
                 status::run(profile, args.json, invocation.color, environment)
             }
         }
-        Command::Profiles(args) => profiles::run(args, environment),
+        Command::Profiles(args) => profiles::run(args, profile, environment),
         Command::Why(args) => why::run(args, profile, environment),
         Command::AwsMfa(args) => aws_mfa::run(args, profile, environment),
         Command::Use(args) => hook::use_without_hook(args),

@@ -23,10 +23,11 @@ const SUFFIX: &str = "-session";
 /// How many lines are shown around a change.
 const CONTEXT: usize = 3;
 
-pub fn run(args: &Profiles, environment: &Environment) -> Result<(), Failure> {
+pub fn run(args: &Profiles, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
     let profiles = Agent::locate(environment)?.profiles()?;
     if let Some(names) = &args.write_config {
-        return write_config(&profiles, names, args.yes);
+        let named: Vec<&str> = names.iter().map(String::as_str).chain(option).collect();
+        return write_config(&profiles, &named, args.yes);
     }
     if args.json {
         let json = frame::pretty(&profiles).map_err(|error| {
@@ -61,10 +62,10 @@ fn row(profile: &Profile) -> [String; 5] {
 
 /// Offers sections for the config file by which AWS's tools take the credentials of these profiles, or of all that
 /// can work.
-fn write_config(profiles: &[Profile], names: &[String], yes: bool) -> Result<(), Failure> {
+fn write_config(profiles: &[Profile], names: &[&str], yes: bool) -> Result<(), Failure> {
     let mut chosen: Vec<&Profile> = Vec::new();
-    for name in names {
-        let profile = profiles.iter().find(|profile| profile.name == *name).ok_or_else(|| {
+    for &name in names {
+        let profile = profiles.iter().find(|profile| profile.name == name).ok_or_else(|| {
             Failure::new(Exit::Configuration, format!("no profile {name}"))
                 .hint("mfa-agent profiles lists them")
         })?;
@@ -152,18 +153,19 @@ fn offer(
     Ok(())
 }
 
-/// How this very program is called: by its name where PATH finds it by that, else by its place.
+/// The whole path of this very program, since what a desktop starts has another PATH: as PATH has it, where a link
+/// in it outlives an upgrade.
 fn program() -> Result<String, Failure> {
     let ours = std::env::current_exe()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot tell where mfa-agent lies: {error}")))?;
-    let found = environment::in_path("mfa-agent").and_then(|found| found.canonicalize().ok());
-    if found.is_some() && found == ours.canonicalize().ok() {
-        return Ok("mfa-agent".to_owned());
-    }
-    match ours.to_str() {
+    let linked = environment::in_path("mfa-agent").filter(|found| {
+        found.is_absolute() && found.canonicalize().is_ok_and(|found| Some(found) == ours.canonicalize().ok())
+    });
+    let path = linked.unwrap_or(ours);
+    match path.to_str() {
         Some(path) => Ok(word(path)),
-        None => Err(Failure::new(Exit::Failed, format!("{} is no UTF-8", ours.display()))
-            .hint("put mfa-agent into a folder of PATH")),
+        None => Err(Failure::new(Exit::Failed, format!("{} is no UTF-8", path.display()))
+            .hint("put a link to mfa-agent into a folder of PATH")),
     }
 }
 
