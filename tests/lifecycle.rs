@@ -158,23 +158,6 @@ fn when_its_folder_goes_the_agent_goes() {
 }
 
 #[test]
-fn restart_does_not_forget_sessions_behind_ones_back() {
-    let sandbox = Sandbox::new();
-    assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
-    let first = sandbox.agent_pid();
-    let run = sandbox.run(&["agent", "restart"]);
-    assert_eq!(run.status, 0, "{run:?}");
-    let second = sandbox.agent_pid();
-    assert_ne!(first, second);
-    sandbox.log_in("dev");
-    let run = sandbox.run(&["agent", "restart"]);
-    assert_eq!(run.status, 1, "{run:?}");
-    assert!(run.stderr.contains("1 MFA session"), "{run:?}");
-    assert_eq!(sandbox.agent_pid(), second);
-    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
-}
-
-#[test]
 fn in_the_foreground_it_is_a_child_like_any_other() {
     let sandbox = Sandbox::new();
     let mut agent = sandbox.client(["agent", "run"]).spawn().unwrap();

@@ -20,6 +20,7 @@ mod mfa_process;
 mod moto;
 mod notifications;
 mod profiles;
+mod restart;
 mod roles;
 mod secrets;
 mod shell_cases;

@@ -220,7 +220,7 @@ fn left_in_memory(pid: i32, needles: &[(&'static str, String)]) -> Vec<(&'static
     let start = Instant::now();
     loop {
         let found = in_memory(pid, needles);
-        if found.is_empty() || start.elapsed() > Duration::from_secs(5) {
+        if found.is_empty() || start.elapsed() > Duration::from_secs(30) {
             return found;
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 use crate::platform;
 
 /// One look at both clocks.
@@ -36,7 +38,7 @@ pub fn until(wall: u64) -> Duration {
 
 /// The moment when something is over, by both clocks: the earlier one counts. A wall clock that was set back
 /// does not make a session last longer, and a suspended machine does not stop the time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadline {
     /// In seconds since the epoch, by this machine's wall clock.
     pub wall: u64,

@@ -2,6 +2,7 @@
 //! can tell them apart.
 
 use protocol::{CODE_DIGITS, Secret};
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{Deadline, Now};
 use crate::sealed::Mark;
@@ -13,10 +14,10 @@ const STEP_SECONDS: u64 = 30;
 const REMEMBERED_SECONDS: u64 = 3 * STEP_SECONDS;
 
 /// The codes that went out lately, by their marks: no code is kept.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Codes(Vec<Sent>);
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Sent {
     code: Mark,
     until: Deadline,

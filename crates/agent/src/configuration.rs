@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use protocol::{Refusal, SESSION_SECONDS};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::platform;
 
@@ -47,7 +47,8 @@ pub enum AutoPrompt {
 }
 
 /// What locks the agent by itself.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LockOn {
     /// The person's screen is locked.
     pub screen_lock: bool,

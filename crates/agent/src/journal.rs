@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use protocol::LogEntry;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
 
@@ -10,7 +11,7 @@ use crate::clock::Now;
 const ENTRIES: usize = 1_000;
 
 /// Who is at the other end of a connection, by the kernel's word.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Peer {
     /// Its process.
     pub pid: Option<u32>,
@@ -19,7 +20,7 @@ pub struct Peer {
 }
 
 /// The latest entries.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Journal(VecDeque<LogEntry>);
 
 impl Journal {

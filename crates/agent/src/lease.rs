@@ -11,12 +11,13 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use protocol::address;
+use serde::{Deserialize, Serialize};
 
 use crate::platform;
-use crate::vault::SessionKey;
+use crate::vault::{SessionKey, pairs};
 
 /// What a shell was told of its profile.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Told {
     /// These credentials are good.
     Ready {
@@ -48,14 +49,18 @@ pub enum Told {
 }
 
 /// The leases of one agent.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Leases {
     folder: PathBuf,
+    /// They are this process's to take back; none of them are while another process hands them over.
+    #[serde(skip)]
+    ours: bool,
     /// Tells this agent's names from those of another one, which a shell may still hold.
     start: u64,
     /// Counts up with every lease: no name comes twice.
     counter: u64,
     /// By profile, and whether it is live access: what is true now, and the lease's name.
+    #[serde(with = "pairs")]
     given: BTreeMap<(String, bool), (Told, String)>,
 }
 
@@ -73,7 +78,7 @@ impl Leases {
                 fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self { folder, start, counter: 0, given: BTreeMap::new() })
+        Ok(Self { folder, ours: true, start, counter: 0, given: BTreeMap::new() })
     }
 
     /// The name of the lease for a profile as long as this is true. The file's time of change is the moment
@@ -123,6 +128,11 @@ impl Leases {
             .collect()
     }
 
+    /// From here on they are this process's, or no longer.
+    pub fn set_ours(&mut self, ours: bool) {
+        self.ours = ours;
+    }
+
     fn revoke(&mut self, key: &(String, bool)) {
         if let Some((_, name)) = self.given.remove(key) {
             // Gone already is as good.
@@ -139,7 +149,9 @@ fn is_lease(name: &OsStr) -> bool {
 
 impl Drop for Leases {
     fn drop(&mut self) {
-        self.keep(|_| false);
+        if self.ours {
+            self.keep(|_| false);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod configuration;
 mod endpoint;
 mod environment;
 mod explain;
+mod handover;
 mod journal;
 mod lease;
 mod live;
@@ -26,6 +27,7 @@ mod sessions;
 mod skew;
 mod start;
 mod sts;
+mod traffic;
 mod turnstile;
 mod vault;
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use protocol::{Refusal, Secret};
 use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 
@@ -29,7 +30,7 @@ const MOST_GRANTS: usize = 4_096;
 const MOST_ENDED: usize = 256;
 
 /// The right to get one profile's credentials.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Granted {
     /// The profile.
     pub profile: String,
@@ -49,8 +50,10 @@ pub struct Granted {
 }
 
 /// All grants, and the socket that they are served on.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Grants {
+    #[serde(skip)]
     listener: Option<(Arc<TcpListener>, SocketAddr)>,
     counter: u64,
     granted: BTreeMap<u64, Granted>,
@@ -202,6 +205,13 @@ impl Grants {
     /// Where the open socket listens.
     pub fn address(&self) -> Option<SocketAddr> {
         self.listener.as_ref().map(|(_, address)| *address)
+    }
+
+    /// Serves on a socket that listens already. Needs the event loop.
+    pub fn take_over(&mut self, listener: std::net::TcpListener) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        self.listener = Some((Arc::new(TcpListener::from_std(listener)?), address));
+        Ok(())
     }
 
     fn listen(&mut self) -> io::Result<SocketAddr> {

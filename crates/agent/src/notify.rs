@@ -7,11 +7,12 @@ mod native;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::{Deadline, Now};
 use crate::environment::DataFolders;
-use crate::vault::SessionKey;
+use crate::vault::{SessionKey, pairs};
 
 #[cfg(not(target_os = "macos"))]
 use freedesktop::serve;
@@ -31,7 +32,7 @@ const NAMED: usize = 4;
 const NAME_CHARACTERS: usize = 40;
 
 /// A held session that only a code can renew.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ending {
     /// What it is held under.
     pub key: SessionKey,
@@ -48,15 +49,18 @@ pub struct Ending {
 }
 
 /// What people were told of which session.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Notices {
+    #[serde(with = "pairs")]
     known: BTreeMap<SessionKey, Known>,
-    /// The sessions that the notification on the screen is about.
+    /// The sessions that the notification on the screen is about; another process has none there.
+    #[serde(skip)]
     shown: BTreeSet<SessionKey>,
     generation: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Known {
     ending: Ending,
     /// How many moments were told of: one for each of the spans, then the end itself.

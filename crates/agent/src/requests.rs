@@ -57,6 +57,16 @@ impl OwnSocket {
         Self { path: path.to_owned(), file: Mutex::new(Some(file_at(path))) }
     }
 
+    /// A socket that another process made, and what its file was.
+    pub fn taken_over(path: &Path, file: Option<(u64, u64)>) -> Self {
+        Self { path: path.to_owned(), file: Mutex::new(Some(file.unwrap_or_default())) }
+    }
+
+    /// Its file; none where it was taken away.
+    pub fn file_there(&self) -> Option<(u64, u64)> {
+        *self.file()
+    }
+
     /// It was made again.
     pub fn made_again(&self) {
         *self.file() = Some(file_at(&self.path));
@@ -115,6 +125,7 @@ pub fn parse(line: &[u8]) -> Result<Request, Refusal> {
             #[serde(default)]
             only_if_empty: bool,
         },
+        Restart,
     }
     let malformed = |error: frame::FrameError| Refusal::Malformed { problem: error.to_string() };
     let version: Version = frame::decode(line).map_err(malformed)?;
@@ -125,6 +136,7 @@ pub fn parse(line: &[u8]) -> Result<Request, Refusal> {
         Ok(AnyEnvelope { request: AnyRequest::Stop { only_if_empty } }) => {
             Ok(Request::Stop { only_if_empty })
         }
+        Ok(AnyEnvelope { request: AnyRequest::Restart }) => Ok(Request::Restart),
         Err(_) => {
             Err(Refusal::Protocol { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() })
         }
@@ -206,6 +218,8 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
             let ended = sessions.logout(&profiles, all).await;
             ended.map(|(sessions, grants)| Reply::LoggedOut { sessions, grants })
         }
+        // It is the server's affair.
+        Request::Restart => Err(Refusal::Internal),
         Request::Status => Ok(Reply::Status(status(sessions, identity))),
         Request::Profiles { after } => sessions.files().await.map(|files| {
             let profiles = profile::list(&files, after.as_deref());
@@ -282,7 +296,8 @@ fn subject(request: &Request) -> Option<String> {
         Request::Logout { all: true, .. } => Some("logout of all".to_owned()),
         Request::Logout { profiles, .. } => Some(format!("logout of {}", short(&profiles.join(", ")))),
         Request::Stop { .. } => Some("stop".to_owned()),
-        Request::Status
+        Request::Restart
+        | Request::Status
         | Request::Profiles { .. }
         | Request::Given { .. }
         | Request::Sections { .. }

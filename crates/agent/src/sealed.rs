@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use protocol::Secret;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::error::Unspecified;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::platform::LockedPage;
+use crate::platform::{self, LockedPage};
 
 /// How much of the stack below a caller may hold copies of a key, in bytes.
 const STACK: usize = 12 * 1024;
@@ -23,28 +25,44 @@ pub struct Sealer {
     nonces: AtomicU64,
 }
 
-struct Keys {
-    sealing: LessSafeKey,
-    marking: [u8; 32],
-}
+/// For sealing, and for marking.
+type Keys = [[u8; 32]; 2];
 
 /// A secret that cannot be read where it lies.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sealed {
     nonce: u64,
     bytes: Box<[u8]>,
 }
 
 /// What tells a code from another one, to this agent alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark([u8; 32]);
 
 impl Sealer {
     /// With keys that nobody ever had.
     pub fn new() -> io::Result<Self> {
-        let keys = new_keys();
-        burn();
-        Ok(Self { keys: keys?, nonces: AtomicU64::new(0) })
+        let mut keys = LockedPage::new(Keys::default())?;
+        let none = |_| io::Error::other("no random numbers");
+        SystemRandom::new().fill(keys.as_flattened_mut()).map_err(none)?;
+        Ok(Self { keys, nonces: AtomicU64::new(0) })
+    }
+
+    /// With the keys of another sealer, which used up so many nonces. They come on stdin.
+    pub fn receive(nonces: u64) -> io::Result<Self> {
+        let mut keys = LockedPage::new(Keys::default())?;
+        platform::take_stdin(keys.as_flattened_mut())?;
+        Ok(Self { keys, nonces: AtomicU64::new(nonces) })
+    }
+
+    /// The keys themselves, for the process that takes over.
+    pub fn expose_keys(&self) -> &[u8] {
+        self.keys.as_flattened()
+    }
+
+    /// How many nonces are used up.
+    pub fn nonces(&self) -> u64 {
+        self.nonces.load(Ordering::Relaxed)
     }
 
     /// Whether the keys are kept out of swap.
@@ -59,7 +77,7 @@ impl Sealer {
         let text = secret.expose().as_bytes();
         let mut bytes = Vec::with_capacity(text.len() + CHACHA20_POLY1305.tag_len());
         bytes.extend_from_slice(text);
-        let sealed = seal(&self.keys.sealing, nonce, &mut bytes);
+        let sealed = seal(&self.keys[0], nonce, &mut bytes);
         burn();
         if sealed.is_err() {
             // For lack of a cipher text nothing is held: it will not open.
@@ -71,7 +89,7 @@ impl Sealer {
     /// Opens what this sealer sealed; nothing else opens.
     pub fn open(&self, sealed: &Sealed) -> Option<Secret> {
         let mut bytes = Zeroizing::new(sealed.bytes.to_vec());
-        let length = open(&self.keys.sealing, sealed.nonce, &mut bytes);
+        let length = open(&self.keys[0], sealed.nonce, &mut bytes);
         burn();
         bytes.truncate(length?);
         String::from_utf8(std::mem::take(&mut *bytes)).ok().map(Secret::new)
@@ -79,7 +97,7 @@ impl Sealer {
 
     /// The mark of a device's code.
     pub fn mark(&self, serial: &str, code: &Secret) -> Mark {
-        let mark = mark(&self.keys.marking, serial, code);
+        let mark = mark(&self.keys[1], serial, code);
         burn();
         mark
     }
@@ -94,22 +112,14 @@ impl fmt::Debug for Sealer {
 // What follows works on keys, each in a frame of its own, which its caller burns.
 
 #[inline(never)]
-fn new_keys() -> io::Result<LockedPage<Keys>> {
-    let none = |_| io::Error::other("no random numbers");
-    let random = SystemRandom::new();
-    let mut bytes = [[0; 32]; 2];
-    random.fill(bytes.as_flattened_mut()).map_err(none)?;
-    let sealing = UnboundKey::new(&CHACHA20_POLY1305, &bytes[0]).map_err(none)?;
-    LockedPage::new(Keys { sealing: LessSafeKey::new(sealing), marking: bytes[1] })
-}
-
-#[inline(never)]
-fn seal(key: &LessSafeKey, nonce: u64, bytes: &mut Vec<u8>) -> Result<(), ring::error::Unspecified> {
+fn seal(key: &[u8; 32], nonce: u64, bytes: &mut Vec<u8>) -> Result<(), Unspecified> {
+    let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key)?);
     key.seal_in_place_append_tag(nonce_of(nonce), Aad::empty(), bytes)
 }
 
 #[inline(never)]
-fn open(key: &LessSafeKey, nonce: u64, bytes: &mut [u8]) -> Option<usize> {
+fn open(key: &[u8; 32], nonce: u64, bytes: &mut [u8]) -> Option<usize> {
+    let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).ok()?);
     key.open_in_place(nonce_of(nonce), Aad::empty(), bytes).ok().map(|text| text.len())
 }
 

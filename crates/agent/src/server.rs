@@ -19,6 +19,7 @@ use crate::journal::Peer;
 use crate::platform;
 use crate::requests::{self, Outcome};
 use crate::sessions::Sessions;
+use crate::traffic::Traffic;
 
 /// How long a whole request may take to arrive, and a reply to be taken.
 const TRANSFER_TIME: Duration = Duration::from_secs(5);
@@ -35,7 +36,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until a request says to stop. `handle` answers one request.
 pub async fn serve<Handle, Answer>(
-    listener: Listener,
+    listener: &Listener,
+    traffic: Arc<Traffic>,
     sessions: Arc<Sessions>,
     connections: usize,
     stop: Arc<Notify>,
@@ -47,15 +49,24 @@ pub async fn serve<Handle, Answer>(
     let places = Arc::new(Semaphore::new(connections));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        let Ok(stream) = listener.accept().await else {
+        let accepted = match traffic.next_silent() {
+            Some(begun) => Ok(begun),
+            None => listener.accept().await,
+        };
+        let Ok(stream) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let Some(peer) = own_peer(&stream) else { continue };
-        let (sessions, stop, handle) = (sessions.clone(), stop.clone(), handle.clone());
+        let (traffic, sessions, stop, handle) =
+            (traffic.clone(), sessions.clone(), stop.clone(), handle.clone());
+        let open = traffic.open();
         tokio::spawn(async move {
             // A client that goes away in the middle is its own affair.
-            let _ = converse(stream, peer, &sessions, &stop, handle).await;
+            if let Ok(Ending::Silent) = converse(&stream, &traffic, peer, &sessions, &stop, handle).await {
+                traffic.keep_silent(stream);
+            }
+            drop(open);
             drop(place);
         });
     }
@@ -71,28 +82,44 @@ fn own_peer(stream: &Stream) -> Option<Peer> {
     Some(Peer { pid, program: pid.and_then(platform::program_of) })
 }
 
+/// How a conversation ended.
+enum Ending {
+    /// All was said.
+    Done,
+    /// Nothing was said, and another process goes on with it.
+    Silent,
+}
+
 async fn converse<Handle, Answer>(
-    stream: Stream,
+    stream: &Stream,
+    traffic: &Arc<Traffic>,
     peer: Peer,
     sessions: &Sessions,
     stop: &Notify,
     handle: Handle,
-) -> io::Result<()>
+) -> io::Result<Ending>
 where
     Handle: Fn(Peer, Request) -> Answer,
     Answer: Future<Output = Outcome> + Send + 'static,
 {
-    let stream = &stream;
-    let request = match timeout(TRANSFER_TIME, read_line(stream)).await {
-        Ok(Ok(Some(line))) => requests::parse(&line),
-        Ok(Ok(None)) => return Ok(()),
+    let request = match timeout(TRANSFER_TIME, read_line(stream, traffic)).await {
+        Ok(Ok(Said::Line(line))) => requests::parse(&line),
+        Ok(Ok(Said::Nothing)) => return Ok(Ending::Done),
+        Ok(Ok(Said::NothingYet)) => return Ok(Ending::Silent),
         Ok(Err(refusal)) => Err(refusal),
         Err(_) => Err(Refusal::Malformed { problem: "no whole line within 5 seconds".to_owned() }),
     };
     let request = match request {
         Ok(request) => request,
-        Err(refusal) => return write(stream, &Reply::Refused(refusal)).await,
+        Err(refusal) => {
+            write(stream, &Reply::Refused(refusal)).await?;
+            return Ok(Ending::Done);
+        }
     };
+    if matches!(request, Request::Restart) {
+        write(stream, &traffic.restart().await).await?;
+        return Ok(Ending::Done);
+    }
     // In line for a question: who goes away leaves the line.
     let waits = matches!(
         request,
@@ -101,6 +128,7 @@ where
             | Request::Live { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
             | Request::Unlock { ask: Ask::Wait | Ask::Person, .. }
     );
+    let busy = (!waits).then(|| traffic.busy());
     // A panic ends this one request, and the client is told.
     let mut work = pin!(handle(peer, request));
     let work = poll_fn(|context| {
@@ -108,12 +136,18 @@ where
         catch_unwind(poll).unwrap_or_else(|_| Poll::Ready(Refusal::Internal.into()))
     });
     let outcome = tokio::select! {
-        // An answer that is there at once is given without a look at the socket.
+        // An answer that is there at once is given without a look at the socket; but who waits does not hear that
+        // nobody can be asked, because those who can were just sent away.
         biased;
+        () = traffic.pausing(), if waits => {
+            write(stream, &Reply::Refused(Refusal::Restarting)).await?;
+            return Ok(Ending::Done);
+        }
         outcome = work => outcome,
-        () = hung_up(stream), if waits => return Ok(()),
+        () = hung_up(stream), if waits => return Ok(Ending::Done),
     };
     let written = write(stream, &outcome.reply).await;
+    drop(busy);
     if outcome.stop {
         // Also where nobody heard the answer: there is nothing left to be asked for.
         stop.notify_one();
@@ -124,13 +158,23 @@ where
             () = hung_up(stream) => {}
             () = sessions.answered(&claim) => {}
             () = tokio::time::sleep(CLAIM_TIME) => {}
+            () = traffic.pausing() => {}
         }
     }
-    Ok(())
+    Ok(Ending::Done)
 }
 
-/// A line, without its end. None where the other side said nothing at all.
-async fn read_line(mut stream: &Stream) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
+/// What came from the other side.
+enum Said {
+    /// A line, without its end.
+    Line(Zeroizing<Vec<u8>>),
+    /// Nothing, and it is gone.
+    Nothing,
+    /// Nothing, and another process shall hear it.
+    NothingYet,
+}
+
+async fn read_line(mut stream: &Stream, traffic: &Traffic) -> Result<Said, Refusal> {
     // Grows once, by hand: a buffer that grows by itself leaves copies of a code behind, and one of full size
     // for each of a thousand silent connections is a lot of memory.
     let mut line = Zeroizing::new(vec![0; USUAL_LINE]);
@@ -141,15 +185,19 @@ async fn read_line(mut stream: &Stream) -> Result<Option<Zeroizing<Vec<u8>>>, Re
             larger[..length].copy_from_slice(&line);
             line = larger;
         }
-        let read = stream.read(&mut line[length..]).await.unwrap_or(0);
+        let read = tokio::select! {
+            biased;
+            () = traffic.pausing(), if length == 0 => return Ok(Said::NothingYet),
+            read = stream.read(&mut line[length..]) => read.unwrap_or(0),
+        };
         let end = line[length..length + read].iter().position(|byte| *byte == b'\n');
         if let Some(end) = end {
             line.truncate(length + end);
-            return Ok(Some(line));
+            return Ok(Said::Line(line));
         }
         length += read;
         match read {
-            0 if length == 0 => return Ok(None),
+            0 if length == 0 => return Ok(Said::Nothing),
             0 => return Err(Refusal::Malformed { problem: "a line without its end".to_owned() }),
             _ if length == frame::MAX_LINE => {
                 return Err(Refusal::Malformed { problem: frame::FrameError::TooLong.to_string() });

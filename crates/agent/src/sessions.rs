@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::{Ask, AwsMfa, Credentials, Memory, ProcessFailure, Question, Refusal, Secret, Session};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::clock::{Deadline, Now};
 use crate::codes::{self, Codes};
@@ -48,9 +50,12 @@ const SLACK_SECONDS: u64 = 60;
 /// a moment of it already.
 const TTL_SLACK: u32 = 60;
 
-/// Everything that the agent knows, behind one lock that is never held across a call to AWS.
-#[derive(Debug, Default)]
+/// Everything that the agent knows, behind one lock that is never held across a call to AWS. A restart hands it
+/// over, but for what is of this process or of this moment.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct State {
+    #[serde(skip)]
     files: Option<Arc<ConfigFiles>>,
     /// The one device of a key, as IAM named it.
     devices: BTreeMap<String, String>,
@@ -68,14 +73,17 @@ pub struct State {
     /// The numbers of sessions whose end somebody was told of, with how many moments had passed.
     told: BTreeSet<(u64, usize)>,
     /// The sections whose `mfa_process` failed, how, and until when that counts, by the boot-time clock.
+    #[serde(skip)]
     process_failed: BTreeMap<String, (ProcessFailure, u64)>,
     /// The sessions that a prompt asked for, and nobody answered.
     put_off: BTreeSet<SessionKey>,
     /// Profiles whose roles could not be renewed, and when to try again, by the boot-time clock.
+    #[serde(skip)]
     retry_at: BTreeMap<String, u64>,
     /// How often sessions were forgotten: an answer to a question from before must not bring them back.
     forgets: u64,
     /// How many logins are under way: the code is out, and the session not here yet.
+    #[serde(skip)]
     logins: usize,
     /// Profiles whose role a shell waits for.
     wanted: BTreeSet<String>,
@@ -84,6 +92,7 @@ pub struct State {
     /// The profile that credentials were given out of last.
     last_used: Option<String>,
     /// When the watch last looked.
+    #[serde(skip)]
     looked_at: Option<Now>,
     /// Whom the desktop told of what.
     notices: Notices,
@@ -92,6 +101,7 @@ pub struct State {
     /// Nobody is at the desktop; locked then.
     idle_until: Option<Deadline>,
     /// Why nothing can be shown on a desktop, as the log says.
+    #[serde(skip)]
     no_desktop: Option<String>,
 }
 
@@ -104,6 +114,8 @@ pub struct Sessions {
     questions: Questions,
     turnstile: Turnstile,
     sealer: Sealer,
+    /// Until when those who stood in line before a restart may not all be back.
+    coming_back: Instant,
     state: Mutex<State>,
 }
 
@@ -150,8 +162,9 @@ enum Wanted {
 }
 
 impl Sessions {
-    /// A heart with nothing in it.
-    pub fn new(environment: Environment, leases: Option<Leases>, sealer: Sealer) -> Self {
+    /// A heart with what is held already, and what opens it. Who stood in line for a process before this one comes
+    /// back within `coming_back`.
+    pub fn new(environment: Environment, state: State, sealer: Sealer, coming_back: Duration) -> Self {
         let environment = Arc::new(environment);
         Self {
             own_config_file: environment.own_config_file(),
@@ -160,7 +173,8 @@ impl Sessions {
             questions: Questions::default(),
             turnstile: Turnstile::default(),
             sealer,
-            state: Mutex::new(State { leases, ..State::default() }),
+            coming_back: Instant::now() + coming_back,
+            state: Mutex::new(state),
         }
     }
 
@@ -178,6 +192,18 @@ impl Sessions {
         drop(state);
         if jumped {
             self.questions.changed();
+        }
+    }
+
+    /// What opens what is held.
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
+    /// Another process has it all now: what shells were told is its own.
+    pub fn let_go(&self) {
+        if let Some(leases) = &mut self.state().leases {
+            leases.set_ours(false);
         }
     }
 
@@ -515,6 +541,15 @@ impl Sessions {
                 }
                 Turn::Wait if ask == Ask::PersonUnlessAsked && !started_process => {
                     return Err(Refusal::AskedElsewhere { profile: resolved.plan.profile.clone() });
+                }
+                // Who is asked in a terminal may not be back yet.
+                Turn::Nobody
+                    if ask == Ask::Wait && failure.is_none() && Instant::now() < self.coming_back =>
+                {
+                    tokio::select! {
+                        () = change => {}
+                        () = tokio::time::sleep_until(self.coming_back) => {}
+                    }
                 }
                 Turn::Nobody => {
                     return Err(failure.map_or(Refusal::NeedsMfa(question), Refusal::MfaProcess));

@@ -2,27 +2,36 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use interprocess::local_socket::tokio::Listener;
+use interprocess::local_socket::tokio::{Listener, Stream};
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, prelude::*};
+use interprocess::os::unix::uds_local_socket::tokio::{
+    Listener as UnixSocketListener, Stream as UnixSocketStream,
+};
 use protocol::address::{self, Address, Surroundings};
-use protocol::{Memory, StartReport, frame};
+use protocol::{Refusal, StartReport, frame};
 use tokio::sync::Notify;
 
 use crate::clock::Now;
 use crate::environment::Environment;
+use crate::handover::{Estate, InheritedSocket, Testator};
 use crate::journal::Peer;
 use crate::lease::Leases;
 use crate::platform::{self, Alarm, FolderWatch};
 use crate::requests::{self, Identity, OwnSocket};
 use crate::sealed::Sealer;
-use crate::sessions::Sessions;
+use crate::sessions::{Sessions, State};
+use crate::traffic::{Restarted, Traffic};
 use crate::{live, server};
+
+/// How long a restart gives those who stood in line to stand there again.
+const COMING_BACK: Duration = Duration::from_secs(5);
 
 const USAGE: &str = "\
 mfa-agentd, the agent behind mfa-agent. People start it with `mfa-agent agent start`.
@@ -36,16 +45,19 @@ usage: mfa-agentd [--report]
 /// Runs the agent until it is told to stop.
 pub fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let report = match arguments.iter().map(|argument| argument.to_str()).collect::<Vec<_>>().as_slice() {
-        [] => false,
-        [Some("--report")] => true,
+    let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_str()).collect();
+    let (report, memory) = match arguments.as_slice() {
+        [] => (false, None),
+        [Some("--report")] => (true, None),
+        // Of the agent alone: the number of a descriptor that it left.
+        [Some("--take-over"), Some(number)] => (true, Some(number.parse().unwrap_or(-1))),
         [Some("--version" | "-V")] => {
             return say(io::stdout(), concat!("mfa-agentd ", env!("CARGO_PKG_VERSION"), "\n"), 0);
         }
         [Some("--help" | "-h")] => return say(io::stdout(), USAGE, 0),
         _ => return say(io::stderr(), USAGE, 2),
     };
-    match run(report) {
+    match run(report, memory) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if report => {
             tell(&match failure {
@@ -72,9 +84,11 @@ fn failure(problem: &(impl ToString + ?Sized), hint: &str) -> Failure {
     Failure::Other { problem: problem.to_string(), hint: hint.to_owned() }
 }
 
-fn run(report: bool) -> Result<(), Failure> {
+fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
     // Before the first file is opened and the first thread is started.
-    platform::close_inherited();
+    if memory.is_none() {
+        platform::close_inherited();
+    }
     platform::harden().map_err(|error| {
         failure(
             &format!("this process cannot be closed to debuggers: {error}"),
@@ -90,15 +104,25 @@ fn run(report: bool) -> Result<(), Failure> {
     let current_folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     let config_folder = directories::BaseDirs::new().map(|folders| folders.config_dir().to_owned());
     let environment = Environment::read(|name| std::env::var_os(name), &current_folder, config_folder);
+    // As long as it is where it was: an upgrade puts another one there.
+    let program = std::env::current_exe().unwrap_or_default();
     let address = own_address()?;
+    if memory.is_some() {
+        // Closed to debuggers: the key may come.
+        say(io::stdout(), "\n", 0);
+    }
+    let estate = memory.map(Estate::receive).transpose().map_err(|error| {
+        failure(&format!("what was handed over cannot be used: {error}"), "mfa-agent agent start")
+    })?;
     if report {
         platform::detach();
     }
     platform::make_private_files();
     prepare_folder(address.folder())?;
-    let lock = lock(&address.socket)?;
-    let sealer = Sealer::new()
-        .map_err(|error| failure(&format!("no memory for keys: {error}"), "see the limits: ulimit -a"))?;
+    let mut means = match estate {
+        Some(estate) => Means::of(estate, program),
+        None => Means::new(&address, program)?,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Name look-ups need a thread; none stays for them.
@@ -111,19 +135,85 @@ fn run(report: bool) -> Result<(), Failure> {
         let alarm = Alarm::new().map_err(|error| {
             failure(&format!("no timer is to be had: {error}"), "see the limits: ulimit -a")
         })?;
-        let listener = listen(&address.socket)?;
+        let (listener, conversations, socket) = means.socket(&address)?;
         if report {
             tell(&StartReport::Listening { pid: std::process::id() });
             let _ = platform::let_go_of_stdout();
         }
-        serve(listener, &address, environment, alarm, sealer).await;
-        Ok(())
+        if let Some(leases) = &mut means.state.leases {
+            leases.set_ours(true);
+        }
+        let sessions = Arc::new(Sessions::new(environment, means.state, means.sealer, means.coming_back));
+        sessions.watch_programs();
+        let identity = Arc::new(Identity { socket, started: Instant::now() });
+        let served = Served { address, program: means.program, lock: means.lock, identity, sessions };
+        served.serve(listener, conversations, alarm).await;
+        // Not before the socket is gone: who gets the lock next makes its own.
+        Ok(served.lock)
     });
     // A look-up of a name may hang in its thread: nobody waits for it.
     runtime.shutdown_background();
-    // Not before the socket is gone: who gets the lock next makes its own.
-    drop(lock);
-    served
+    served.map(drop)
+}
+
+/// What an agent begins with: new, or left by the process before it.
+struct Means {
+    program: PathBuf,
+    lock: File,
+    sealer: Sealer,
+    state: State,
+    coming_back: Duration,
+    socket: Option<InheritedSocket>,
+}
+
+impl Means {
+    fn new(address: &Address, program: PathBuf) -> Result<Self, Failure> {
+        let lock = lock(&address.socket)?;
+        let sealer = Sealer::new()
+            .map_err(|error| failure(&format!("no memory for keys: {error}"), "see the limits: ulimit -a"))?;
+        let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let start = u64::try_from(start & u128::from(u64::MAX)).unwrap_or_default();
+        let mut state = State::default();
+        state.leases = Leases::new(address.leases(), start).ok();
+        if !sealer.is_locked() {
+            let event = "the key's memory cannot be locked, and may be swapped out".to_owned();
+            state.journal.note(Now::read(), &Peer::default(), event);
+        }
+        Ok(Self { program, lock, sealer, state, coming_back: Duration::ZERO, socket: None })
+    }
+
+    fn of(estate: Estate, program: PathBuf) -> Self {
+        let Estate { socket, lock, sealer, state } = estate;
+        Self { program, lock, sealer, state, coming_back: COMING_BACK, socket: Some(socket) }
+    }
+
+    /// The listening socket, and what was begun on it. Needs the event loop.
+    fn socket(&mut self, address: &Address) -> Result<(Listener, Vec<Stream>, OwnSocket), Failure> {
+        let Some(InheritedSocket { listener, conversations, file, live }) = self.socket.take() else {
+            let listener = listen(&address.socket)?;
+            return Ok((listener, Vec::new(), OwnSocket::made(&address.socket)));
+        };
+        let unusable = |error: io::Error| {
+            failure(&format!("what was handed over cannot be used: {error}"), "mfa-agent agent start")
+        };
+        let listener = UnixSocketListener::try_from(listener).map_err(unusable)?;
+        if let Some(live) = live {
+            self.state.grants.take_over(live).map_err(unusable)?;
+        }
+        let conversations = conversations
+            .into_iter()
+            .filter_map(|stream| UnixSocketStream::try_from(stream).ok().map(Stream::from));
+        Ok((listener.into(), conversations.collect(), OwnSocket::taken_over(&address.socket, file)))
+    }
+}
+
+/// An agent at its work.
+struct Served {
+    address: Address,
+    program: PathBuf,
+    lock: File,
+    identity: Arc<Identity>,
+    sessions: Arc<Sessions>,
 }
 
 fn own_address() -> Result<Address, Failure> {
@@ -205,65 +295,108 @@ fn listen(path: &Path) -> Result<Listener, Failure> {
     options.create_tokio().map_err(unusable)
 }
 
-async fn serve(
-    listener: Listener,
-    address: &Address,
-    environment: Environment,
-    alarm: Alarm,
-    sealer: Sealer,
-) {
-    let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let start = u64::try_from(start & u128::from(u64::MAX)).unwrap_or_default();
-    let sessions = Arc::new(Sessions::new(environment, Leases::new(address.leases(), start).ok(), sealer));
-    if sessions.memory() == Memory::Swappable {
-        let event = "the key's memory cannot be locked, and may be swapped out".to_owned();
-        sessions.state().journal.note(Now::read(), &Peer::default(), event);
-    }
-    let identity = Arc::new(Identity { socket: OwnSocket::made(&address.socket), started: Instant::now() });
-    let stop = Arc::new(Notify::new());
-    let handle = {
-        let (sessions, identity) = (sessions.clone(), identity.clone());
-        move |peer, request| {
+impl Served {
+    /// Answers until it is told to end, nobody can reach it any more, or another process does.
+    async fn serve(&self, mut listener: Listener, conversations: Vec<Stream>, alarm: Alarm) {
+        let Self { address, identity, sessions, .. } = self;
+        let stop = Arc::new(Notify::new());
+        let handle = {
             let (sessions, identity) = (sessions.clone(), identity.clone());
-            async move { requests::answer(&sessions, &identity, &peer, request).await }
+            move |peer, request| {
+                let (sessions, identity) = (sessions.clone(), identity.clone());
+                async move { requests::answer(&sessions, &identity, &peer, request).await }
+            }
+        };
+        let watch = FolderWatch::new(address.folder()).ok();
+        let lost = async || match &watch {
+            None => std::future::pending().await,
+            Some(watch) => {
+                while !identity.socket.is_lost() {
+                    watch.something_went().await;
+                }
+            }
+        };
+        let (traffic, mut orders) = Traffic::new(conversations);
+        let traffic = Arc::new(traffic);
+        let mut keeping_watch = pin!(sessions.clone().keep_watch(alarm));
+        let mut serving_live = pin!(live::serve(sessions.clone()));
+        let mut termination = pin!(platform::termination());
+        let connections = connections();
+        loop {
+            let (conversations, sessions, stopped) = (traffic.clone(), sessions.clone(), stop.clone());
+            let serving =
+                server::serve(&listener, conversations, sessions, connections, stopped, handle.clone());
+            tokio::select! {
+                () = serving => break,
+                () = &mut keeping_watch => break,
+                () = &mut serving_live => break,
+                () = stop.notified() => break,
+                () = &mut termination => break,
+                Some(order) = orders.recv() => {
+                    let mut asking = vec![order];
+                    asking.extend(std::iter::from_fn(|| orders.try_recv().ok()));
+                    traffic.pause(asking.len()).await;
+                    let outcome = self.hand_over(&listener, &traffic).await;
+                    for order in asking {
+                        let _ = order.send(outcome.clone());
+                    }
+                    if outcome.is_ok() {
+                        traffic.all_told().await;
+                        return;
+                    }
+                    traffic.resume();
+                    continue;
+                }
+                () = lost() => {}
+            }
+            // An agent that nobody can reach holds sessions for nobody. In a folder that is still ours the socket is
+            // made again; with the folder went everything, as it does at the last logout.
+            let ours = address::check_folder(address.folder(), platform::own_uid()).unwrap_or(false);
+            let empty = address.socket.symlink_metadata().is_err();
+            if !ours || !empty {
+                break;
+            }
+            let Ok(again) = listen(&address.socket) else { break };
+            listener = again;
+            identity.socket.made_again();
         }
-    };
-    let watch = FolderWatch::new(address.folder()).ok();
-    let lost = async || match &watch {
-        None => std::future::pending().await,
-        Some(watch) => {
-            while !identity.socket.is_lost() {
-                watch.something_went().await;
+        identity.socket.withdraw();
+        sessions.wipe();
+    }
+
+    /// Leaves everything to a new process, if that comes to life.
+    async fn hand_over(&self, listener: &Listener, traffic: &Traffic) -> Result<Restarted, Refusal> {
+        let now = Now::read();
+        let sessions = self.sessions.state().would_be_lost(now);
+        let silent = traffic.take_silent();
+        let testator = Testator {
+            program: &self.program,
+            listener,
+            lock: &self.lock,
+            conversations: &silent,
+            socket_file: self.identity.socket.file_there(),
+            sessions: &self.sessions,
+        };
+        self.sessions.state().journal.note(
+            now,
+            &Peer::default(),
+            format!("restart: {sessions} sessions handed over"),
+        );
+        match testator.hand_over().await {
+            Ok(pid) => {
+                self.sessions.let_go();
+                Ok(Restarted { sessions, pid })
+            }
+            Err(error) => {
+                for stream in silent {
+                    traffic.keep_silent(stream);
+                }
+                let problem = format!("{}: {error}", self.program.display());
+                self.sessions.state().journal.note(now, &Peer::default(), "restart: failed".to_owned());
+                Err(Refusal::NotRestarted { problem })
             }
         }
-    };
-    let mut listener = listener;
-    let mut keeping_watch = pin!(sessions.clone().keep_watch(alarm));
-    let mut serving_live = pin!(live::serve(sessions.clone()));
-    let mut termination = pin!(platform::termination());
-    loop {
-        let serving = server::serve(listener, sessions.clone(), connections(), stop.clone(), handle.clone());
-        tokio::select! {
-            () = serving => break,
-            () = &mut keeping_watch => break,
-            () = &mut serving_live => break,
-            () = stop.notified() => break,
-            () = &mut termination => break,
-            () = lost() => {}
-        }
-        // An agent that nobody can reach holds sessions for nobody. In a folder that is still ours the socket is
-        // made again; with the folder went everything, as it does at the last logout.
-        let ours = address::check_folder(address.folder(), platform::own_uid()).unwrap_or(false);
-        let empty = address.socket.symlink_metadata().is_err();
-        if !ours || !empty {
-            break;
-        }
-        let Ok(again) = listen(&address.socket) else { break };
-        listener = again;
-        identity.socket.made_again();
     }
-    identity.socket.withdraw();
-    sessions.wipe();
 }
 
 /// How many connections are served at once: what the file limit allows, less what the agent needs itself.

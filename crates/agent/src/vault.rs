@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{Session, SessionKind};
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{Deadline, Now};
 use crate::notify::Ending;
@@ -11,7 +12,7 @@ use crate::profile::Hop;
 use crate::sealed::Sealed;
 
 /// What a session is held under.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SessionKey {
     /// An MFA session: profiles that share the long-term key and the device share it.
     Mfa {
@@ -39,7 +40,7 @@ pub enum SessionKey {
 }
 
 /// What makes two role sessions the same.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Role {
     /// Its ARN.
     pub arn: String,
@@ -99,7 +100,7 @@ impl SessionKey {
 }
 
 /// A held session.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Held {
     /// `AWS_ACCESS_KEY_ID`.
     pub access_key_id: String,
@@ -146,8 +147,10 @@ impl Held {
 }
 
 /// The sessions.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Vault {
+    #[serde(with = "pairs")]
     sessions: BTreeMap<SessionKey, Held>,
     /// Keys of MFA sessions that ran out, so that a question can say so.
     expired: BTreeSet<SessionKey>,
@@ -325,6 +328,28 @@ fn describe(key: &SessionKey, held: &Held, now: Now) -> Session {
         duration: held.duration,
         next_notification: None,
         reused: true,
+    }
+}
+
+/// Maps that are written as pairs: JSON has no keys but texts.
+pub mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes them.
+    pub fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    /// Reads them.
+    pub fn deserialize<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<K, V>, D::Error> {
+        Vec::deserialize(deserializer).map(BTreeMap::from_iter)
     }
 }
 

@@ -9,7 +9,7 @@ use interprocess::local_socket::traits::StreamCommon;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName};
 use protocol::address::{self, Address, AddressError, Surroundings};
 use protocol::frame::{self, MAX_LINE};
-use protocol::{Ask, Envelope, PROTOCOL, Profile, Reply, Request, StartReport};
+use protocol::{Ask, Envelope, PROTOCOL, Profile, Refusal, Reply, Request, StartReport};
 use zeroize::Zeroizing;
 
 use crate::environment::Environment;
@@ -28,6 +28,8 @@ const START_LIMIT: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(40);
 /// How long to say nothing while a person is asked elsewhere.
 const SILENCE: Duration = Duration::from_secs(2);
+/// How many restarts of the agent one question outlives.
+const RESTARTS: usize = 10;
 /// How long to pause before looking again.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -89,15 +91,36 @@ impl Agent {
             }
             None => self.start()?.connection,
         };
-        connection.exchange(request, interrupt)
+        self.exchange(connection, request, interrupt)
     }
 
     /// The reply of the agent that runs; `None` where none does.
     pub fn ask_running(&self, request: Request) -> Result<Option<Reply>, Failure> {
         match self.connect()? {
-            Some(connection) => Ok(Some(connection.exchange(request, None)?.reply)),
+            Some(connection) => Ok(Some(self.exchange(connection, request, None)?.reply)),
             None => Ok(None),
         }
+    }
+
+    /// Puts the question, again where the agent starts anew meanwhile.
+    fn exchange(
+        &self,
+        mut connection: Connection,
+        request: Request,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Answer, Failure> {
+        let limit = patience(&request);
+        let line = frame::encode(&Envelope { protocol: PROTOCOL, request })
+            .map_err(|error| Failure::new(Exit::Usage, format!("cannot ask that: {error}")))?;
+        for _ in 0..RESTARTS {
+            let answer = connection.exchange(&line, limit, interrupt)?;
+            if !matches!(answer.reply, Reply::Refused(Refusal::Restarting)) {
+                return Ok(answer);
+            }
+            // The socket listens on, and is never without an agent behind it.
+            connection = self.connect()?.ok_or_else(|| lost(&ErrorKind::UnexpectedEof.into(), limit))?;
+        }
+        connection.exchange(&line, limit, interrupt)
     }
 
     /// All profiles of the AWS config files; the agent is started for it.
@@ -267,13 +290,9 @@ pub struct Started {
 
 impl Connection {
     /// Sends the question and waits for the reply.
-    fn exchange(self, request: Request, interrupt: Interrupt<'_>) -> Result<Answer, Failure> {
-        let limit = patience(&request);
+    fn exchange(self, line: &[u8], limit: Duration, interrupt: Interrupt<'_>) -> Result<Answer, Failure> {
         let deadline = Instant::now() + limit;
-        let envelope = Envelope { protocol: PROTOCOL, request };
-        let line = frame::encode(&envelope)
-            .map_err(|error| Failure::new(Exit::Usage, format!("cannot ask that: {error}")))?;
-        let reply = platform::send(&self.0, &line, deadline)
+        let reply = platform::send(&self.0, line, deadline)
             .and_then(|()| self.wait_for_word(limit, interrupt))
             .and_then(|()| read_line(&self.0, interrupt, deadline))
             .map_err(|error| lost(&error, limit))?;
@@ -364,6 +383,7 @@ fn patience(request: &Request) -> Duration {
         | Request::AwsMfa { .. }
         | Request::Unlock { .. }
         | Request::Login { .. }
+        | Request::Restart
         | Request::Profiles { .. }
         | Request::Given { .. }
         | Request::Sections { .. } => LONG,

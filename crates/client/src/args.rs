@@ -407,7 +407,7 @@ pub enum Agent {
     Start,
     /// Wipe everything and end it
     Stop,
-    /// End it and start it anew
+    /// Start it anew, and lose no session
     Restart,
     /// The same as `mfa-agent status`
     Status {

@@ -241,12 +241,19 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             format!("the agent cannot serve live access: {problem}"),
             "mfa-agent status shows the grants, mfa-agent logout --live ends them".to_owned(),
         ),
+        Refusal::Restarting => (
+            Exit::Agent,
+            "the agent starts anew, again and again".to_owned(),
+            "run the same again".to_owned(),
+        ),
+        Refusal::NotRestarted { problem } => (
+            Exit::Agent,
+            format!("the agent could not start anew, and goes on as it is: {problem}"),
+            "mfa-agent agent status".to_owned(),
+        ),
         Refusal::WouldForget { sessions } => (
             Exit::Failed,
-            format!(
-                "a restart would lose {}; handing sessions over is not built yet",
-                counted(*sessions, "MFA session")
-            ),
+            format!("a restart of this old agent would lose {}", counted(*sessions, "MFA session")),
             "mfa-agent agent stop && mfa-agent agent start".to_owned(),
         ),
         Refusal::Internal => (

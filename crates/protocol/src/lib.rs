@@ -190,6 +190,8 @@ pub enum Request {
     },
     /// Who asked for what? Answered by [`Reply::Log`].
     Log,
+    /// Start anew, and lose nothing. Understood whatever the protocol's number. Answered by [`Reply::Restarted`].
+    Restart,
     /// Wipe everything and leave. Understood whatever the protocol's number. Answered by [`Reply::Stopping`].
     Stop {
         /// Leave only if no session would be lost.
@@ -288,6 +290,13 @@ pub enum Reply {
     Sections(Sections),
     /// To [`Request::Log`], oldest first.
     Log(Vec<LogEntry>),
+    /// To [`Request::Restart`].
+    Restarted {
+        /// How many MFA sessions were handed over.
+        sessions: usize,
+        /// The new process.
+        pid: u32,
+    },
     /// To [`Request::Stop`].
     Stopping {
         /// How many MFA sessions are lost by it.

@@ -199,6 +199,13 @@ pub enum Refusal {
         /// Why, without the bytes.
         problem: String,
     },
+    /// The agent starts anew: ask again. To who waits in line alone.
+    Restarting,
+    /// The agent could not start anew, and goes on as it is.
+    NotRestarted {
+        /// Why.
+        problem: String,
+    },
     /// Live access would be for nothing: the AWS files have a `[default]`, whose credentials every SDK takes first.
     DefaultWins {
         /// The setting that says where they come from.

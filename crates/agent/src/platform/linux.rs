@@ -2,15 +2,17 @@
 
 use std::ffi::c_void;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
 use interprocess::local_socket::ListenerOptions;
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use rustix::fs::inotify::{self, WatchFlags};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 use rustix::io::Errno;
 use rustix::mm::{Advice, madvise};
 use rustix::process::{
@@ -62,6 +64,30 @@ pub fn hide(start: *mut c_void, size: usize) {
         let _ = unsafe { madvise(start, size, advice) };
     }
 }
+
+/// Memory without a name that holds these bytes and can never be changed, for another process to read.
+pub fn sealed_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let memory = memfd_create("mfa-agent", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut file = fs::File::from(memory);
+    file.write_all(bytes)?;
+    let memory = OwnedFd::from(file);
+    fcntl_add_seals(&memory, SEALS)?;
+    Ok(memory)
+}
+
+/// The bytes of such memory; that it cannot be changed meanwhile is checked.
+pub fn read_sealed_memory(memory: &OwnedFd) -> io::Result<Vec<u8>> {
+    if !fcntl_get_seals(memory)?.contains(SEALS) {
+        return Err(io::Error::other("what was handed over is not sealed"));
+    }
+    let length = usize::try_from(fstat(memory)?.st_size).map_err(io::Error::other)?;
+    let mut bytes = vec![0; length];
+    fs::File::from(memory.try_clone()?).read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+const SEALS: SealFlags =
+    SealFlags::WRITE.union(SealFlags::GROW).union(SealFlags::SHRINK).union(SealFlags::SEAL);
 
 /// A socket for this uid alone: the mode is set before the name appears.
 pub fn for_own_uid(options: ListenerOptions<'_>) -> ListenerOptions<'_> {

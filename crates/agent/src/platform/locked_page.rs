@@ -3,7 +3,7 @@
 
 use std::ffi::c_void;
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
 
 use rustix::mm::{MapFlags, ProtFlags, mlock, mmap_anonymous, munmap};
@@ -64,6 +64,16 @@ impl<T> Deref for LockedPage<T> {
         #[expect(unsafe_code, reason = "the value is at an address")]
         unsafe {
             self.value.as_ref()
+        }
+    }
+}
+
+impl<T> DerefMut for LockedPage<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as for `deref`; nobody else has a reference.
+        #[expect(unsafe_code, reason = "the value is at an address")]
+        unsafe {
+            self.value.as_mut()
         }
     }
 }

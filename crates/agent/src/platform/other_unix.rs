@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::ffi::c_void;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,6 +38,16 @@ pub fn close_inherited() {
 
 /// Would keep mapped memory out of core dumps; here the limit of [`harden`] does.
 pub fn hide(_start: *mut c_void, _size: usize) {}
+
+/// Memory without a name is not to be had here, and a file is none.
+pub fn sealed_memory(_bytes: &[u8]) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// There is none here.
+pub fn read_sealed_memory(_memory: &OwnedFd) -> io::Result<Vec<u8>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
 
 /// A socket for this uid alone: its folder is closed to others, and so is the umask; a mode of its own is not
 /// to be had here.

@@ -3,11 +3,14 @@
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
 
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::net::{AddressFamily, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::process::{ChildStdout, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -99,6 +102,38 @@ pub fn detach() {
 /// Makes files that are for this uid alone from here on.
 pub fn make_private_files() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
+/// Reads so many bytes from stdin to where they belong, through no buffer, and puts `/dev/null` in its place.
+pub fn take_stdin(bytes: &mut [u8]) -> io::Result<()> {
+    File::from(rustix::stdio::stdin().try_clone_to_owned()?).read_exact(bytes)?;
+    rustix::stdio::dup2_stdin(OpenOptions::new().read(true).open("/dev/null")?)?;
+    Ok(())
+}
+
+/// Lets a child have a descriptor, under the same number.
+pub fn let_inherit(descriptor: &OwnedFd) -> io::Result<()> {
+    Ok(fcntl_setfd(descriptor, FdFlags::empty())?)
+}
+
+/// Takes a descriptor over that a parent left to this process under a number.
+pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: the borrow ends before anything else happens; a number that is not open is an error.
+    #[expect(unsafe_code, reason = "an inherited descriptor has no owner in this program")]
+    fcntl_setfd(unsafe { BorrowedFd::borrow_raw(number) }, FdFlags::CLOEXEC)?;
+    // SAFETY: it is open, and the parent left it to us: nothing else in this program knows of it.
+    #[expect(unsafe_code, reason = "an inherited descriptor has no owner in this program")]
+    let owned = unsafe { OwnedFd::from_raw_fd(number) };
+    Ok(owned)
+}
+
+/// Whether this is a socket that listens for connections on this machine.
+pub fn listens(socket: &OwnedFd) -> bool {
+    let local = sockopt::socket_domain(socket).is_ok_and(|domain| domain == AddressFamily::UNIX);
+    local && sockopt::socket_acceptconn(socket).unwrap_or(false)
 }
 
 /// Puts `/dev/null` in the place of stdout, so that who reads it sees the end.

@@ -7,6 +7,7 @@ use super::*;
 use crate::environment::Environment;
 use crate::requests::Outcome;
 use crate::sealed::Sealer;
+use crate::sessions::State;
 
 /// Serves on a socket of its own until the test is over; a request for the profiles meets a bug.
 fn serve_for<T: Send + 'static>(
@@ -19,15 +20,16 @@ fn serve_for<T: Send + 'static>(
     runtime.block_on(async {
         let name = socket.as_path().to_fs_name::<GenericFilePath>().unwrap();
         let listener = ListenerOptions::new().name(name).create_tokio().unwrap();
-        let sessions = Arc::new(Sessions::new(Environment::default(), None, Sealer::new().unwrap()));
+        let sessions = Arc::new(Sessions::new(Environment::default(), State::default(), Sealer::new().unwrap(), Duration::ZERO));
         let handle = |_peer: Peer, request: Request| async move {
             assert!(!matches!(request, Request::Profiles { .. }), "a bug");
             Outcome::from(Reply::LoggedOut { sessions: 7, grants: 0 })
         };
+        let traffic = Arc::new(Traffic::new(Vec::new()).0);
         let path = socket.clone();
         let test = tokio::task::spawn_blocking(move || test(&path));
         tokio::select! {
-            () = serve(listener, sessions, connections, Arc::new(Notify::new()), handle) => unreachable!(),
+            () = serve(&listener, traffic, sessions, connections, Arc::new(Notify::new()), handle) => unreachable!(),
             result = test => result.unwrap(),
         }
     })

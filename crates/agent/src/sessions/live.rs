@@ -52,14 +52,35 @@ impl Sessions {
         let live = self.give_live(&resolved, replaces, process)?;
         self.questions.changed();
         if let Some(end) = end {
-            let (sessions, number) = (self.clone(), live.grant);
-            tokio::spawn(async move {
-                end.reached().await;
-                sessions.state().grants.forget(&[number]);
-                sessions.questions.changed();
-            });
+            self.end_grant_with(live.grant, end);
         }
         Ok(Opened::Ready(live))
+    }
+
+    /// Sees to the grants that a process before this one gave and that end with their programs. Needs the event
+    /// loop.
+    pub fn watch_programs(self: &Arc<Self>) {
+        let mut gone = Vec::new();
+        let mut state = self.state();
+        for (number, granted) in state.grants.all() {
+            match granted.process.as_ref().map(|process| process.pid.map(ProcessEnd::of)) {
+                Some(Some(Ok(end))) => self.end_grant_with(number, end),
+                Some(Some(Err(_))) => gone.push(number),
+                Some(None) | None => {}
+            }
+        }
+        if !gone.is_empty() {
+            state.grants.forget(&gone);
+        }
+    }
+
+    fn end_grant_with(self: &Arc<Self>, number: u64, end: ProcessEnd) {
+        let sessions = self.clone();
+        tokio::spawn(async move {
+            end.reached().await;
+            sessions.state().grants.forget(&[number]);
+            sessions.questions.changed();
+        });
     }
 
     /// Ends grants, all where none are named. Says how many.

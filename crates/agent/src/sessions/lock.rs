@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use protocol::{Ask, Refusal};
+use serde::{Deserialize, Serialize};
 
 use super::resolve::Resolved;
 use super::{Lasting, Opened, Sessions, Wanted};
@@ -15,7 +16,8 @@ const FREE_TRIES: u32 = 3;
 const LONGEST_PAUSE: u64 = 60;
 
 /// Whether something is given out, and how often somebody failed to change that.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Lock {
     /// Counts up with every time that it was closed; none while it is open.
     closed: Option<u64>,

@@ -1,6 +1,6 @@
 //! `mfa-agent agent`: the daemon itself.
 
-use protocol::{Reply, Request};
+use protocol::{Refusal, Reply, Request};
 
 use crate::agent::{self, Agent, unexpected};
 use crate::args::{self, Color};
@@ -13,14 +13,8 @@ pub fn run(args: &args::Agent, color: Color, environment: &Environment) -> Resul
     match args {
         args::Agent::Run => be(),
         args::Agent::Start => start(&Agent::locate(environment)?),
-        args::Agent::Stop => stop(&Agent::locate(environment)?, false).map(|_| ()),
-        args::Agent::Restart => {
-            let agent = Agent::locate(environment)?;
-            if stop(&agent, true)? {
-                agent.wait_for_end()?;
-            }
-            start(&agent)
-        }
+        args::Agent::Stop => stop(&Agent::locate(environment)?),
+        args::Agent::Restart => restart(&Agent::locate(environment)?),
         args::Agent::Status { json } => super::status::run(None, *json, color, environment),
         args::Agent::Log => log(&Agent::locate(environment)?),
     }
@@ -48,12 +42,41 @@ fn start(agent: &Agent) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether one ran.
-fn stop(agent: &Agent, only_if_empty: bool) -> Result<bool, Failure> {
-    match agent.ask_running(Request::Stop { only_if_empty })? {
+fn restart(agent: &Agent) -> Result<(), Failure> {
+    match agent.ask_running(Request::Stop { only_if_empty: true })? {
+        None => output::words("no agent is running"),
+        // With nothing to lose the new one begins in this shell, and with its settings.
+        Some(Reply::Stopping { pid, .. }) => {
+            output::words(&format!("the agent ends (pid {pid})"));
+            agent.wait_for_end()?;
+        }
+        Some(Reply::Refused(held @ Refusal::WouldForget { .. })) => {
+            match agent.ask_running(Request::Restart)? {
+                Some(Reply::Restarted { sessions, pid }) => {
+                    let sessions = counted(sessions, "session");
+                    output::words(&format!("the agent runs anew (pid {pid}) and holds {sessions}"));
+                    return Ok(());
+                }
+                // It is too old for that.
+                Some(Reply::Refused(Refusal::Protocol { .. } | Refusal::Malformed { .. })) => {
+                    return Err(message::refused(&held));
+                }
+                Some(Reply::Refused(refusal)) => return Err(message::refused(&refusal)),
+                Some(_) => return Err(unexpected()),
+                None => {}
+            }
+        }
+        Some(Reply::Refused(refusal)) => return Err(message::refused(&refusal)),
+        Some(_) => return Err(unexpected()),
+    }
+    start(agent)
+}
+
+fn stop(agent: &Agent) -> Result<(), Failure> {
+    match agent.ask_running(Request::Stop { only_if_empty: false })? {
         None => {
             output::words("no agent is running");
-            Ok(false)
+            Ok(())
         }
         Some(Reply::Stopping { sessions, pid }) => {
             let lost = if sessions == 0 {
@@ -62,7 +85,7 @@ fn stop(agent: &Agent, only_if_empty: bool) -> Result<bool, Failure> {
                 format!(", {} forgotten", counted(sessions, "session"))
             };
             output::words(&format!("the agent ends (pid {pid}){lost}"));
-            Ok(true)
+            Ok(())
         }
         Some(Reply::Refused(refusal)) => Err(message::refused(&refusal)),
         Some(_) => Err(unexpected()),

@@ -257,7 +257,12 @@ fn the_agent() {
     );
     assert_eq!(
         reads(&Refusal::WouldForget { sessions: 2 }),
-        "1: a restart would lose 2 MFA sessions; handing sessions over is not built yet | mfa-agent agent stop && mfa-agent agent start"
+        "1: a restart of this old agent would lose 2 MFA sessions | mfa-agent agent stop && mfa-agent agent start"
+    );
+    assert_eq!(reads(&Refusal::Restarting), "6: the agent starts anew, again and again | run the same again");
+    assert_eq!(
+        reads(&Refusal::NotRestarted { problem: text("/usr/bin/mfa-agentd: it is gone") }),
+        "6: the agent could not start anew, and goes on as it is: /usr/bin/mfa-agentd: it is gone | mfa-agent agent status"
     );
     assert_eq!(reads(&Refusal::Locked), "6: the agent is locked | mfa-agent unlock");
     assert_eq!(

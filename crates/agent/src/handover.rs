@@ -1,0 +1,172 @@
+//! A restart hands everything over: the listening socket, the lock, the conversations that have not begun, and
+//! what is held. What is held goes encrypted, as it lies here, in a sealed piece of memory; its key goes through a
+//! pipe, from one locked page into another.
+
+use std::fs::File;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use interprocess::local_socket::tokio::{Listener, Stream};
+use protocol::{StartReport, frame};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::platform;
+use crate::sealed::Sealer;
+use crate::sessions::{Sessions, State};
+
+/// How long the new process may take until it serves.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What the new process finds in the sealed memory. Descriptors are named by number.
+#[derive(Serialize, Deserialize)]
+struct Letter<S> {
+    listener: RawFd,
+    lock: RawFd,
+    #[serde(default)]
+    conversations: Vec<RawFd>,
+    /// Where live access is served.
+    #[serde(default)]
+    live: Option<RawFd>,
+    /// Device and number of the socket's file.
+    #[serde(default)]
+    socket_file: Option<(u64, u64)>,
+    nonces: u64,
+    state: S,
+}
+
+/// What a process was left.
+pub struct Estate {
+    /// The socket.
+    pub socket: InheritedSocket,
+    /// The lock, which was held all the time.
+    pub lock: File,
+    /// What opens what is held.
+    pub sealer: Sealer,
+    /// What is held, and what is known beside it.
+    pub state: State,
+}
+
+/// A socket that listened all the time.
+pub struct InheritedSocket {
+    /// It.
+    pub listener: OwnedFd,
+    /// Conversations in which nothing was said yet.
+    pub conversations: Vec<OwnedFd>,
+    /// Its file, if that was still there.
+    pub file: Option<(u64, u64)>,
+    /// The one beside it, where live access is served.
+    pub live: Option<TcpListener>,
+}
+
+impl Estate {
+    /// Takes over what the process before this one left: the number is that of the sealed memory, and the key comes
+    /// on stdin once this process has said that it is closed to debuggers.
+    pub fn receive(memory: RawFd) -> io::Result<Self> {
+        let letter = platform::read_sealed_memory(&platform::adopt(memory)?)?;
+        let letter: Letter<State> = serde_json::from_slice(&letter)?;
+        let sealer = Sealer::receive(letter.nonces)?;
+        let listener = platform::adopt(letter.listener)?;
+        if !platform::listens(&listener) {
+            return Err(io::Error::other("what was handed over is no listening socket"));
+        }
+        let live = letter.live.map(|live| platform::adopt(live).map(TcpListener::from)).transpose()?;
+        let conversations =
+            letter.conversations.into_iter().map(platform::adopt).collect::<Result<_, _>>()?;
+        Ok(Self {
+            socket: InheritedSocket { listener, conversations, file: letter.socket_file, live },
+            lock: platform::adopt(letter.lock)?.into(),
+            sealer,
+            state: letter.state,
+        })
+    }
+}
+
+/// What the process that runs now can leave.
+pub struct Testator<'a> {
+    /// The program to run.
+    pub program: &'a Path,
+    /// The socket.
+    pub listener: &'a Listener,
+    /// The lock.
+    pub lock: &'a File,
+    /// Conversations in which nothing was said yet.
+    pub conversations: &'a [Stream],
+    /// The socket's file.
+    pub socket_file: Option<(u64, u64)>,
+    /// What is held.
+    pub sessions: &'a Sessions,
+}
+
+impl Testator<'_> {
+    /// Starts the program anew and gives it everything. On return it serves, and this process must not; where it
+    /// fails, this process is as it was. Says the new process's id.
+    pub async fn hand_over(&self) -> io::Result<u32> {
+        let mut heir = self.start()?;
+        let told = timeout(LIMIT, self.introduce(&mut heir))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        if told.is_err() {
+            let _ = heir.kill().await;
+        }
+        told
+    }
+
+    fn start(&self) -> io::Result<Child> {
+        // Closed again when this returns: only the child has them then.
+        let Listener::UdSocket(listener) = self.listener;
+        let listener = to_inherit(listener)?;
+        let lock = to_inherit(self.lock)?;
+        let live = self.sessions.state().grants.listener().map(|live| to_inherit(&live)).transpose()?;
+        let stream = |Stream::UdSocket(stream): &Stream| to_inherit(stream);
+        let conversations = self.conversations.iter().map(stream).collect::<io::Result<Vec<_>>>()?;
+        let letter = serde_json::to_vec(&Letter {
+            listener: listener.as_raw_fd(),
+            lock: lock.as_raw_fd(),
+            conversations: conversations.iter().map(AsRawFd::as_raw_fd).collect(),
+            live: live.as_ref().map(AsRawFd::as_raw_fd),
+            socket_file: self.socket_file,
+            nonces: self.sessions.sealer().nonces(),
+            state: &*self.sessions.state(),
+        })?;
+        let memory = to_inherit(&platform::sealed_memory(&letter)?)?;
+        let mut command = Command::new(self.program);
+        command.arg("--take-over").arg(memory.as_raw_fd().to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        platform::give_back_file_limit(&mut command);
+        command.spawn()
+    }
+
+    async fn introduce(&self, heir: &mut Child) -> io::Result<u32> {
+        let (Some(mut key), Some(report)) = (heir.stdin.take(), heir.stdout.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        let most = u64::try_from(frame::MAX_LINE).unwrap_or(u64::MAX);
+        let mut report = BufReader::new(report.take(most));
+        let mut line = Vec::new();
+        // An empty line: from here on nobody can look into it.
+        report.read_until(b'\n', &mut line).await?;
+        if line == b"\n" {
+            key.write_all(self.sessions.sealer().expose_keys()).await?;
+            line.clear();
+            report.read_until(b'\n', &mut line).await?;
+        }
+        match frame::decode(&line) {
+            Ok(StartReport::Listening { pid }) => Ok(pid),
+            Ok(StartReport::Failed { problem, .. }) => Err(io::Error::other(problem)),
+            _ => Err(io::Error::other("it ended without a word")),
+        }
+    }
+}
+
+fn to_inherit(descriptor: &impl AsFd) -> io::Result<OwnedFd> {
+    let copy = descriptor.as_fd().try_clone_to_owned()?;
+    platform::let_inherit(&copy)?;
+    Ok(copy)
+}

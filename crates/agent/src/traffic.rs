@@ -1,0 +1,156 @@
+//! What the conversations of one agent have to do with each other: a restart waits for those that are being
+//! answered, asks those that wait to come again, and takes along those that have not said anything yet.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use interprocess::local_socket::tokio::Stream;
+use protocol::{Refusal, Reply};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+/// How long a restart waits for answers that are being worked on: longer than a call to AWS can take.
+const BUSY_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long it waits for conversations that are neither answered nor silent: half a request, an answer that
+/// nobody takes.
+const REST_LIMIT: Duration = Duration::from_millis(500);
+
+/// The conversations.
+pub struct Traffic {
+    counts: Mutex<Counts>,
+    changed: Notify,
+    paused: watch::Sender<bool>,
+    silent: Mutex<Vec<Stream>>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+/// Somebody wants a restart, and waits to hear of it.
+pub type Order = oneshot::Sender<Result<Restarted, Refusal>>;
+
+/// What came of a restart.
+#[derive(Debug, Clone, Copy)]
+pub struct Restarted {
+    /// How many MFA sessions were handed over.
+    pub sessions: usize,
+    /// The new process.
+    pub pid: u32,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    open: usize,
+    busy: usize,
+}
+
+/// Something that is counted for as long as this lives.
+pub struct Counted {
+    traffic: Arc<Traffic>,
+    count: fn(&mut Counts) -> &mut usize,
+}
+
+impl Traffic {
+    /// No conversations but those of another process that have not said anything yet. Restarts are ordered at the
+    /// other end.
+    pub fn new(silent: Vec<Stream>) -> (Self, mpsc::UnboundedReceiver<Order>) {
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let traffic = Self {
+            counts: Mutex::default(),
+            changed: Notify::new(),
+            paused: watch::Sender::new(false),
+            silent: Mutex::new(silent),
+            orders,
+        };
+        (traffic, ordered)
+    }
+
+    /// Counts a conversation.
+    pub fn open(self: &Arc<Self>) -> Counted {
+        self.counted(|counts| &mut counts.open)
+    }
+
+    /// Counts an answer that is being worked on and must not be cut off.
+    pub fn busy(self: &Arc<Self>) -> Counted {
+        self.counted(|counts| &mut counts.busy)
+    }
+
+    /// Resolves once nothing new is to be begun.
+    pub async fn pausing(&self) {
+        let _ = self.paused.subscribe().wait_for(|paused| *paused).await;
+    }
+
+    /// Keeps a conversation in which nothing was said yet.
+    pub fn keep_silent(&self, stream: Stream) {
+        self.silent().push(stream);
+    }
+
+    /// One of the conversations in which nothing was said yet.
+    pub fn next_silent(&self) -> Option<Stream> {
+        self.silent().pop()
+    }
+
+    /// The conversations in which nothing was said yet.
+    pub fn take_silent(&self) -> Vec<Stream> {
+        std::mem::take(&mut *self.silent())
+    }
+
+    /// Orders a restart, at a moment when nothing is being worked on where there is one, and waits for what comes
+    /// of it.
+    pub async fn restart(&self) -> Reply {
+        let _ = timeout(BUSY_LIMIT, self.until(|counts| counts.busy == 0)).await;
+        let (order, answer) = oneshot::channel();
+        let _ = self.orders.send(order);
+        match answer.await {
+            Ok(Ok(Restarted { sessions, pid })) => Reply::Restarted { sessions, pid },
+            Ok(Err(refusal)) => Reply::Refused(refusal),
+            Err(_) => Reply::Refused(Refusal::Internal),
+        }
+    }
+
+    /// Lets the conversations come to a rest, all but those of the `asking` who want the restart.
+    pub async fn pause(&self, asking: usize) {
+        self.paused.send_replace(true);
+        let _ = timeout(BUSY_LIMIT, self.until(|counts| counts.busy == 0)).await;
+        let _ = timeout(REST_LIMIT, self.until(|counts| counts.open <= asking)).await;
+    }
+
+    /// Goes on.
+    pub fn resume(&self) {
+        self.paused.send_replace(false);
+    }
+
+    /// Waits until those who asked for a restart were told.
+    pub async fn all_told(&self) {
+        let _ = timeout(REST_LIMIT, self.until(|counts| counts.open == 0)).await;
+    }
+
+    async fn until(&self, rest: impl Fn(Counts) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            if rest(*self.counts()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn counted(self: &Arc<Self>, count: fn(&mut Counts) -> &mut usize) -> Counted {
+        *count(&mut self.counts()) += 1;
+        Counted { traffic: self.clone(), count }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn silent(&self) -> MutexGuard<'_, Vec<Stream>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        *(self.count)(&mut self.traffic.counts()) -= 1;
+        self.traffic.changed.notify_waiters();
+    }
+}
