@@ -173,6 +173,7 @@ fn the_enter_of_habit_is_swallowed_and_nothing_more() {
     let login = stub.expect("login");
     tty.types("\r");
     tty.types("ls -l\n");
+    tty.holds(6);
     drop(login.reply(SESSION));
     let _last = stub.call().reply(CREDENTIALS);
     let (_, stdout, _) = tty.end();

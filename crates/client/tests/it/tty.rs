@@ -75,6 +75,19 @@ impl Tty {
         self.pty.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Waits until so many bytes lie there for who reads next. What is typed takes its time to the terminal, and is
+    /// treated as the terminal's settings say when it arrives.
+    pub fn holds(&self, bytes: u64) {
+        let name = std::fs::read_link(format!("/proc/{}/fd/0", self.child.id())).unwrap();
+        let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+        let terminal = rustix::fs::open(&name, flags, rustix::fs::Mode::empty()).unwrap();
+        let deadline = Instant::now() + LIMIT;
+        while rustix::io::ioctl_fionread(&terminal).unwrap() < bytes {
+            assert!(Instant::now() < deadline, "what was typed does not arrive");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
     /// The settings are those that it began with.
     pub fn is_as_found(&self) -> bool {
         settings(&self.pty) == self.settings
