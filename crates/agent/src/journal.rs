@@ -44,3 +44,19 @@ impl Journal {
         self.0.iter().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_entries_go() {
+        let mut journal = Journal::default();
+        for at in 0..u64::try_from(ENTRIES).unwrap() + 10 {
+            journal.note(Now { wall: at, boot: 0 }, &Peer::default(), "status: done".to_owned());
+        }
+        let latest = journal.latest();
+        assert_eq!(latest.len(), ENTRIES);
+        assert_eq!(latest.first().unwrap().at, 10);
+    }
+}
