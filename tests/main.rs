@@ -4,6 +4,7 @@
 mod aws_mfa;
 mod boundaries;
 mod concurrency;
+mod confirm;
 mod consumers;
 mod crowds;
 mod errors;
@@ -20,6 +21,7 @@ mod mfa_process;
 mod moto;
 mod notifications;
 mod profiles;
+mod prompter;
 mod restart;
 mod roles;
 mod secrets;

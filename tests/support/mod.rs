@@ -2,13 +2,17 @@
 
 mod desktop;
 pub mod memory;
+mod prompter;
 mod sandbox;
+mod screen;
 mod session;
 mod terminal;
 
 pub use desktop::{Bus, Dunst, Logind, Server};
 pub use memory::memory_holds;
+pub use prompter::TestPrompter;
 pub use sandbox::{ACCOUNT, Run, Sandbox, aws_cli_2, exported, key_of, tool};
+pub use screen::Screen;
 pub use session::{SHELLS, Session, Shell, processes};
 pub use terminal::Terminal;
 

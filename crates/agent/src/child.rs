@@ -45,6 +45,16 @@ pub enum Trouble {
     TooMuch,
 }
 
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(formatter),
+            Self::TimedOut => formatter.write_str("it did not end in time"),
+            Self::TooMuch => formatter.write_str("it wrote too much"),
+        }
+    }
+}
+
 impl Child {
     /// Starts a program. Without `speaks` its stdin is `/dev/null`; its stderr always is: programs quote their
     /// arguments there.
@@ -123,7 +133,7 @@ impl Drop for Child {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::path::Path;
 
     use super::*;
@@ -134,6 +144,17 @@ mod tests {
     }
 
     const LONG: Duration = Duration::from_mins(1);
+
+    /// Waits until a process has ended, or waits only for whoever inherits orphans.
+    pub async fn ended(pid: &str) {
+        let stat = Path::new("/proc").join(pid).join("stat");
+        let gone = async {
+            while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LONG, gone).await.unwrap();
+    }
 
     #[tokio::test]
     async fn what_it_wrote_and_how_it_ended() {
@@ -162,10 +183,6 @@ mod tests {
         let length = child.output.read(&mut line).await.unwrap();
         let pid = std::str::from_utf8(&line[..length]).unwrap().trim().to_owned();
         assert!(matches!(child.finish(Duration::from_millis(50), 64).await, Err(Trouble::TimedOut)));
-        // Killed, and taken by whoever inherits orphans.
-        let status = Path::new("/proc").join(pid).join("stat");
-        while std::fs::read_to_string(&status).is_ok_and(|stat| !stat.contains(") Z ")) {
-            tokio::task::yield_now().await;
-        }
+        ended(&pid).await;
     }
 }

@@ -48,6 +48,14 @@ pub fn is_code(code: &Secret) -> bool {
     code.expose().len() == CODE_DIGITS && code.expose().bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// What was typed, without what people put between digits.
+pub fn without_spaces(typed: &Secret) -> Secret {
+    // Of full size from the start: a text that grows leaves copies behind.
+    let mut code = String::with_capacity(typed.expose().len());
+    code.extend(typed.expose().chars().filter(|character| !matches!(character, ' ' | '-' | '\t')));
+    Secret::new(code)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,6 +28,12 @@ pub struct Configuration {
     /// What locks the agent by itself.
     #[serde(default, deserialize_with = "lock_on")]
     pub lock_on: LockOn,
+    /// The program that asks through the desktop, by name or path.
+    #[serde(default, deserialize_with = "prompter")]
+    pub prompter: Option<String>,
+    /// Whether the person must say yes before credentials are given out.
+    #[serde(default)]
+    pub confirm: bool,
     /// Settings of single profiles.
     #[serde(default)]
     pub profile: BTreeMap<String, ProfileConfiguration>,
@@ -66,6 +72,8 @@ impl Default for Configuration {
             notify_before: notify_before(),
             auto_prompt: AutoPrompt::default(),
             lock_on: LockOn::default(),
+            prompter: None,
+            confirm: false,
             profile: BTreeMap::new(),
         }
     }
@@ -82,12 +90,19 @@ pub struct ProfileConfiguration {
     /// How long its MFA sessions shall last, in seconds.
     #[serde(default, deserialize_with = "span")]
     pub duration: Option<u32>,
+    /// Whether the person must say yes before its credentials are given out.
+    pub confirm: Option<bool>,
     /// Further variables that it sets.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
 }
 
 impl Configuration {
+    /// Whether the person must say yes before a profile's credentials are given out.
+    pub fn confirm(&self, profile: &str) -> bool {
+        self.profile.get(profile).and_then(|settings| settings.confirm).unwrap_or(self.confirm)
+    }
+
     /// Reads the file; one that is not there is an empty one.
     pub fn read(path: Option<&Path>) -> Result<Self, Refusal> {
         let Some(path) = path else { return Ok(Self::default()) };
@@ -99,13 +114,19 @@ impl Configuration {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(refuse(None, error.to_string())),
         };
-        toml::from_str(&text).map_err(|error| {
+        let configuration: Self = toml::from_str(&text).map_err(|error| {
             let line = error.span().and_then(|span| {
                 let before = text.get(..span.start)?;
                 u32::try_from(before.matches('\n').count() + 1).ok()
             });
             refuse(line, problem(error.message()))
-        })
+        })?;
+        if configuration.prompter.is_some() && !platform::is_ours_alone(path) {
+            let problem =
+                "it names a program to run, and others can write to it; chmod go-w makes it yours alone";
+            return Err(refuse(None, problem.to_owned()));
+        }
+        Ok(configuration)
     }
 }
 
@@ -168,6 +189,18 @@ fn lock_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LockOn, D::Erro
     Ok(lock_on)
 }
 
+/// A program whose way of asking is known.
+fn prompter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if crate::prompter::is_known(&name) {
+        Ok(Some(name))
+    } else {
+        let words =
+            "a prompter is pinentry (or pinentry-…), zenity, kdialog or osascript, by name or whole path";
+        Err(de::Error::custom(words))
+    }
+}
+
 /// A span of an MFA session, as a text or a number of seconds.
 fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     #[derive(Deserialize)]
@@ -214,6 +247,14 @@ mod tests {
         assert_eq!(configuration.default_profile.as_deref(), Some("dev"));
         assert_eq!(configuration.duration, Some(3_600));
         assert_eq!(configuration.profile["dev"].duration, Some(900));
+        assert!(!configuration.confirm("dev"));
+        let configuration = read("confirm = true\n[profile.dev]\nconfirm = false\n").unwrap();
+        assert!(configuration.confirm("prod") && !configuration.confirm("dev"));
+    }
+
+    #[test]
+    fn variables_of_a_profile_are_read() {
+        let configuration = read("[profile.dev]\nenv.TF_VAR_x = 'y'\n").unwrap();
         assert_eq!(configuration.profile["dev"].env["TF_VAR_x"], "y");
     }
 
@@ -243,6 +284,27 @@ mod tests {
         assert_eq!(refused("duration\n").0, Some(1));
         let secret = refused("[profile]\ndev = 'needle'\n");
         assert!(!secret.1.contains("needle"), "{secret:?}");
+    }
+
+    #[test]
+    fn a_prompter_is_one_that_we_know_how_to_ask() {
+        assert_eq!(
+            read("prompter = '/usr/bin/zenity'\n").unwrap().prompter.as_deref(),
+            Some("/usr/bin/zenity")
+        );
+        assert_eq!(refused("\nprompter = 'rofi'\n").0, Some(2));
+        assert_eq!(refused("prompter = 'bin/pinentry'\n").0, Some(1));
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_names_no_program() {
+        use std::os::unix::fs::PermissionsExt;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o620)).unwrap();
+        fs::write(file.path(), "default_profile = 'dev'\n").unwrap();
+        assert!(Configuration::read(Some(file.path())).is_ok());
+        fs::write(file.path(), "prompter = 'zenity'\n").unwrap();
+        assert!(Configuration::read(Some(file.path())).is_err());
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod logind;
 mod notify;
 mod platform;
 mod profile;
+mod prompter;
 mod questions;
 mod requests;
 mod sealed;

@@ -85,6 +85,11 @@ impl Questions {
         Some(Place { questions: self.clone(), key: key.clone(), ticket })
     }
 
+    /// Whether somebody is being asked for a session.
+    pub fn is_asked(&self, key: &SessionKey) -> bool {
+        self.lines().of.get(key).is_some_and(|line| line.waiting.iter().any(|waiting| waiting.asking))
+    }
+
     /// How many clients stand in all lines.
     pub fn waiting(&self) -> usize {
         self.lines().of.values().map(Line::clients).sum()

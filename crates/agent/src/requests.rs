@@ -159,7 +159,7 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
     let answer = match request {
         Request::Credentials { profile, ask, replaces, min_ttl, duration } => {
             let lasting = Lasting { duration, at_least: min_ttl };
-            match sessions.credentials(profile.as_deref(), ask, replaces.as_deref(), lasting).await {
+            match sessions.credentials(peer, profile.as_deref(), ask, replaces.as_deref(), lasting).await {
                 Ok(Opened::Ready(credentials)) => Ok(Reply::Credentials(credentials)),
                 Ok(Opened::YourTurn(question, claim)) => {
                     return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
@@ -168,9 +168,8 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
             }
         }
         Request::Live { profile, ask, replaces, own, min_ttl, duration } => {
-            let process = own.then_some(peer);
             let lasting = Lasting { duration, at_least: min_ttl };
-            match sessions.live(profile.as_deref(), ask, replaces.as_deref(), process, lasting).await {
+            match sessions.live(peer, profile.as_deref(), ask, replaces.as_deref(), own, lasting).await {
                 Ok(Opened::Ready(live)) => Ok(Reply::Live(live)),
                 Ok(Opened::YourTurn(question, claim)) => {
                     return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
@@ -179,7 +178,7 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
             }
         }
         Request::AwsMfa { wanted, ask, force, code } => {
-            match sessions.aws_mfa(&wanted, ask, force, code.as_ref()).await {
+            match sessions.aws_mfa(peer, &wanted, ask, force, code.as_ref()).await {
                 Ok(Opened::Ready(credentials)) => Ok(Reply::Credentials(credentials)),
                 Ok(Opened::YourTurn(question, claim)) => {
                     return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
@@ -198,11 +197,17 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
                 Err(refusal) => Err(refusal),
             }
         }
-        Request::Login { profile, code, duration, at_least } => sessions
-            .login(profile.as_deref(), &code, Lasting { duration, at_least })
-            .await
-            .map(Reply::Session),
-        Request::Shell { profile, live } => sessions.shell(&profile, live).await.map(Reply::Shell),
+        Request::Login { profile, code, duration, at_least } => {
+            let session = sessions.login(profile.as_deref(), &code, Lasting { duration, at_least }).await;
+            if session.is_ok() {
+                sessions.consent(profile.as_deref(), peer).await;
+            }
+            session.map(Reply::Session)
+        }
+        Request::Shell { profile, live } => match sessions.may_keep(&profile, peer) {
+            Ok(()) => sessions.shell(&profile, live).await.map(Reply::Shell),
+            Err(refusal) => Err(refusal),
+        },
         Request::Lock { wipe: false } => Ok(Reply::Locked { sessions: sessions.lock() }),
         Request::Lock { wipe: true } => {
             sessions.logout(&[], true).await.map(|(sessions, _)| Reply::Locked { sessions })
@@ -328,6 +333,7 @@ fn result(reply: &Reply) -> &'static str {
             Refusal::Locked => "locked",
             Refusal::CannotUnlock { .. } => "locked, and this code cannot unlock",
             Refusal::TooManyCodes { .. } => "locked, after too many wrong codes",
+            Refusal::NotConfirmed { .. } => "not allowed by the person",
             Refusal::MfaProcess(_) => "mfa_process gave no code",
             Refusal::Aws { .. } => "refused by AWS",
             Refusal::Network { .. } => "no answer from AWS",

@@ -128,6 +128,9 @@ where
             | Request::Live { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
             | Request::Unlock { ask: Ask::Wait | Ask::Person, .. }
     );
+    // Who may be asked about on the desktop takes the dialog along.
+    let watched = waits
+        || matches!(request, Request::Credentials { .. } | Request::Live { .. } | Request::AwsMfa { .. });
     let busy = (!waits).then(|| traffic.busy());
     // A panic ends this one request, and the client is told.
     let mut work = pin!(handle(peer, request));
@@ -144,7 +147,7 @@ where
             return Ok(Ending::Done);
         }
         outcome = work => outcome,
-        () = hung_up(stream), if waits => return Ok(Ending::Done),
+        () = hung_up(stream), if watched => return Ok(Ending::Done),
     };
     let written = write(stream, &outcome.reply).await;
     drop(busy);

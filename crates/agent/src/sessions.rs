@@ -1,8 +1,10 @@
 //! The rule: have it and it is good, give it; else it needs a code; with the code ask STS, keep it, give it.
 
+mod confirm;
 mod live;
 mod lock;
 mod process;
+mod refresh;
 mod resolve;
 mod shell;
 mod watch;
@@ -23,7 +25,7 @@ use crate::configuration::{Configuration, LockOn};
 use crate::endpoint::Endpoint;
 use crate::environment::{Environment, Service};
 use crate::explain::{Call, code_is_spent};
-use crate::journal::Journal;
+use crate::journal::{Journal, Peer};
 use crate::lease::{Leases, Told};
 use crate::live::Grants;
 use crate::notify::Notices;
@@ -33,6 +35,7 @@ use crate::sealed::Sealer;
 use crate::sts::{Aws, CallError, Issued, Mfa, Signer, rfc3339};
 use crate::turnstile::Turnstile;
 use crate::vault::{Held, Role, SessionKey, Vault};
+use confirm::Consents;
 use lock::Lock;
 use resolve::{Resolved, role_seconds, root};
 
@@ -49,6 +52,9 @@ const SLACK_SECONDS: u64 = 60;
 /// How much sooner than asked for credentials may end, in seconds: what was just opened for that span has lost
 /// a moment of it already.
 const TTL_SLACK: u32 = 60;
+
+/// The one dialog at a time, as a name at the turnstile.
+const DESKTOP: &str = "the desktop";
 
 /// Everything that the agent knows, behind one lock that is never held across a call to AWS. A restart hands it
 /// over, but for what is of this process or of this moment.
@@ -72,6 +78,8 @@ pub struct State {
     notify_before: Vec<u32>,
     /// The numbers of sessions whose end somebody was told of, with how many moments had passed.
     told: BTreeSet<(u64, usize)>,
+    /// To what the person said yes and no.
+    consents: Consents,
     /// The sections whose `mfa_process` failed, how, and until when that counts, by the boot-time clock.
     #[serde(skip)]
     process_failed: BTreeMap<String, (ProcessFailure, u64)>,
@@ -242,6 +250,7 @@ impl Sessions {
     /// The credentials of a profile, renewed first where they would not last long enough.
     pub async fn credentials(
         self: &Arc<Self>,
+        peer: &Peer,
         profile: Option<&str>,
         ask: Ask,
         replaces: Option<&str>,
@@ -250,12 +259,13 @@ impl Sessions {
         self.refuse_if_locked()?;
         let resolved = self.resolve(profile).await?;
         let needed = resolved.needed(lasting.at_least)?;
-        self.credentials_of(&resolved, ask, replaces, needed, lasting).await
+        self.credentials_of(&resolved, peer, ask, replaces, needed, lasting).await
     }
 
     /// What aws-mfa's options describe: with a code from a new session, else as [`Self::credentials`].
     pub async fn aws_mfa(
         self: &Arc<Self>,
+        peer: &Peer,
         wanted: &AwsMfa,
         ask: Ask,
         force: bool,
@@ -270,15 +280,17 @@ impl Sessions {
         let lasting = Lasting { duration, at_least: None };
         if let Some(code) = code {
             self.login_to(&resolved, code, lasting, From::Person).await?;
+            self.consent(Some(&resolved.plan.profile), peer).await;
         }
         // Nothing lasts that long: whatever is held is renewed.
         let needed = if force && code.is_none() { u64::MAX } else { 0 };
-        self.credentials_of(&resolved, ask, None, needed, lasting).await
+        self.credentials_of(&resolved, peer, ask, None, needed, lasting).await
     }
 
     async fn credentials_of(
         self: &Arc<Self>,
         resolved: &Resolved,
+        peer: &Peer,
         ask: Ask,
         replaces: Option<&str>,
         needed: u64,
@@ -290,6 +302,7 @@ impl Sessions {
             && left > margin(&last)
             && left >= needed
         {
+            self.confirm(&resolved.plan.profile, peer).await?;
             return Ok(Opened::Ready(credentials(&last)?));
         }
         // What a code opened is renewed by a code alone.
@@ -300,6 +313,7 @@ impl Sessions {
             Err(Refusal::NeedsMfa(_) | Refusal::MfaProcess(_))
                 if !renew && self.left(&last).is_some_and(|left| left >= needed) =>
             {
+                self.confirm(&resolved.plan.profile, peer).await?;
                 return Ok(Opened::Ready(credentials(&last)?));
             }
             other => other?,
@@ -308,6 +322,7 @@ impl Sessions {
             Opened::YourTurn(question, claim) => Ok(Opened::YourTurn(question, claim)),
             Opened::Ready(()) => {
                 self.assume_roles(resolved, needed).await?;
+                self.confirm(&resolved.plan.profile, peer).await?;
                 Ok(Opened::Ready(credentials(&last)?))
             }
         }

@@ -308,7 +308,7 @@ impl Connection {
         let patience = if limit > LONG { SILENCE } else { limit };
         match platform::wait_readable(self.descriptor(), interrupt, Instant::now() + patience) {
             Err(error) if error.kind() == ErrorKind::TimedOut && limit > LONG => {
-                output::words("mfa-agent: waiting; the code may be asked for in another terminal");
+                output::words("mfa-agent: waiting; you may be asked in another terminal, or on the desktop");
                 Ok(())
             }
             other => other,
@@ -377,10 +377,9 @@ fn patience(request: &Request) -> Duration {
         | Request::Live { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::AwsMfa { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Unlock { ask: Ask::Wait | Ask::Person, .. } => Duration::from_mins(15),
-        Request::Credentials { .. }
-        | Request::Live { .. }
-        | Request::Session { .. }
-        | Request::AwsMfa { .. }
+        // It may have to be allowed on the desktop.
+        Request::Credentials { .. } | Request::Live { .. } | Request::AwsMfa { .. } => Duration::from_mins(2),
+        Request::Session { .. }
         | Request::Unlock { .. }
         | Request::Login { .. }
         | Request::Restart

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
 use crate::platform::{Event, Terminal};
-use crate::sanitize::sanitize;
+use protocol::sanitize::sanitize;
 
 /// How long nobody needs to answer a question whose answer is unseen.
 const PATIENCE: Duration = Duration::from_mins(5);

@@ -15,7 +15,6 @@ mod output;
 mod picker;
 mod platform;
 mod prompt;
-mod sanitize;
 mod shell;
 mod span;
 mod table;

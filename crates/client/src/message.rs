@@ -1,6 +1,8 @@
 //! What the agent's refusals mean in words, with what to do about them and the exit status.
 
-use protocol::{AwsProblem, KeyOrigin, NetworkProblem, PROTOCOL, ProcessFailure, ProcessProblem, Refusal};
+use protocol::{
+    AwsProblem, KeyOrigin, NetworkProblem, NoConsent, PROTOCOL, ProcessFailure, ProcessProblem, Refusal,
+};
 
 use crate::failure::{Exit, Failure};
 use crate::shell::word;
@@ -27,6 +29,7 @@ pub fn short(refusal: &Refusal) -> String {
         Refusal::NoDevice { .. } => "no MFA device".to_owned(),
         Refusal::SeveralDevices { .. } => "several MFA devices, no mfa_serial".to_owned(),
         Refusal::DevicesNotListed { .. } => "no mfa_serial".to_owned(),
+        Refusal::NotConfirmed { .. } => "not allowed yet".to_owned(),
         Refusal::Locked => "locked".to_owned(),
         other => words(other).1,
     }
@@ -75,6 +78,25 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             Exit::Agent,
             "the agent is locked, and there were too many wrong codes".to_owned(),
             format!("the next one counts in {wait_seconds} s"),
+        ),
+        Refusal::NotConfirmed { profile, why } => (
+            Exit::Agent,
+            match why {
+                NoConsent::Denied => format!("you did not allow the credentials of {profile} to be given out"),
+                NoConsent::Unanswered => {
+                    format!("nobody allowed the credentials of {profile} to be given out within a minute")
+                }
+                NoConsent::NobodyToAsk => {
+                    format!("{profile} is to be allowed on the desktop first, and nobody can be asked there")
+                }
+                NoConsent::NotAsked => format!("{profile} is to be allowed on the desktop first"),
+            },
+            match why {
+                NoConsent::NobodyToAsk => {
+                    "install pinentry, zenity or kdialog, and mfa-agent agent restart from the desktop".to_owned()
+                }
+                _ => format!("confirm in config.toml wants that; mfa-agent env {} asks again", word(profile)),
+            },
         ),
         Refusal::MfaProcess(failure) => {
             let (what, hint) = process(failure);

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
 use crate::platform;
-use crate::sanitize::sanitize;
+use protocol::sanitize::sanitize;
 
 /// Writes the data to stdout. `println!` would panic where a pipe closes or a disk is full.
 pub fn data(bytes: &[u8]) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use crate::failure::{Exit, Failure};
 use crate::platform::Terminal;
-use crate::sanitize::sanitize;
+use protocol::sanitize::sanitize;
 
 /// Asks for a name, or its number, until one of the list is meant.
 pub fn pick(names: &[String]) -> Result<String, Failure> {

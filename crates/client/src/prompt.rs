@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::failure::{Exit, Failure};
 use crate::message;
 use crate::platform::{Descriptor, Event, Interrupt, Terminal};
-use crate::sanitize::sanitize;
+use protocol::sanitize::sanitize;
 
 /// How long nobody needs to answer.
 const PATIENCE: Duration = Duration::from_mins(5);

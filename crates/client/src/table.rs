@@ -1,6 +1,6 @@
 //! Columns of text, every cell made harmless.
 
-use crate::sanitize::sanitize;
+use protocol::sanitize::sanitize;
 
 /// Rows of cells as lines, each column as wide as its widest cell.
 pub fn of<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {

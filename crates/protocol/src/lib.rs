@@ -5,9 +5,12 @@ pub mod address;
 pub mod duration;
 pub mod frame;
 mod refusal;
+pub mod sanitize;
 mod secret;
 
-pub use refusal::{AwsProblem, KeyOrigin, NetworkProblem, ProcessFailure, ProcessProblem, Question, Refusal};
+pub use refusal::{
+    AwsProblem, KeyOrigin, NetworkProblem, NoConsent, ProcessFailure, ProcessProblem, Question, Refusal,
+};
 pub use secret::Secret;
 
 use std::collections::BTreeMap;

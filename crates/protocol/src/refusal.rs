@@ -41,6 +41,13 @@ pub enum Refusal {
     },
     /// The profile's `mfa_process` gave no code that AWS took, and nobody else can be asked.
     MfaProcess(ProcessFailure),
+    /// The person must say yes before this profile's credentials are given out, and did not.
+    NotConfirmed {
+        /// The profile.
+        profile: String,
+        /// What the person did.
+        why: NoConsent,
+    },
     /// The session shall last shorter or longer than STS allows.
     DurationOutOfBounds {
         /// What was asked for, in seconds.
@@ -255,6 +262,20 @@ pub struct ProcessFailure {
     pub program: Option<String>,
     /// What went wrong.
     pub problem: ProcessProblem,
+}
+
+/// Why there is no consent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoConsent {
+    /// The person said no, here or just now for the same terminal.
+    Denied,
+    /// Nobody answered in time.
+    Unanswered,
+    /// There is no desktop, or no program that asks on it.
+    NobodyToAsk,
+    /// To [`crate::Request::Shell`], which asks nobody: nobody was asked yet for this terminal.
+    NotAsked,
 }
 
 /// Why a program gave no code.

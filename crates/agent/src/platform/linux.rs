@@ -7,8 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
+use super::Process;
 use interprocess::local_socket::ListenerOptions;
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use rustix::fs::inotify::{self, WatchFlags};
@@ -169,6 +171,25 @@ pub fn program_of(pid: u32) -> Option<String> {
     let mut name = [0; 32];
     let length = file.read(&mut name).ok()?;
     Some(String::from_utf8_lossy(&name[..length]).trim_end().to_owned())
+}
+
+/// The process that started another, if it is still there.
+pub fn parent_of(pid: u32) -> Option<u32> {
+    field(pid, 4)
+}
+
+/// The session of processes that a process is in: the terminal where it was started.
+pub fn session_of(pid: u32) -> Option<Process> {
+    let leader = field(pid, 6)?;
+    // A number comes round again, a time of start does not. A leader that has ended leaves its number taken.
+    Some(Process { pid: leader, started: field(leader, 22).unwrap_or(0) })
+}
+
+/// A field of `/proc/PID/stat`, counted from 1 as in proc(5).
+fn field<Number: FromStr>(pid: u32, number: usize) -> Option<Number> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The program's name may hold anything, so what follows is counted from its end.
+    stat.rsplit_once(") ")?.1.split(' ').nth(number - 3)?.parse().ok()
 }
 
 /// Whether a TCP connection from `peer`, on this machine, is of our own uid, by the kernel's word.

@@ -97,6 +97,16 @@ pub fn program_of(_pid: u32) -> Option<String> {
     None
 }
 
+/// The process that started another: not known here.
+pub fn parent_of(_pid: u32) -> Option<u32> {
+    None
+}
+
+/// The session of processes that a process is in: not known here.
+pub fn session_of(_pid: u32) -> Option<Process> {
+    None
+}
+
 /// Whether a TCP connection on this machine is of our own uid. Not known here: the token alone counts.
 pub fn is_own_connection(_peer: SocketAddr, _own: SocketAddr) -> bool {
     true

@@ -149,6 +149,11 @@ pub fn is_ours_alone(path: &Path) -> bool {
         .map_or(true, |metadata| [own_uid(), 0].contains(&metadata.uid()) && metadata.mode() & 0o022 == 0)
 }
 
+/// Whether a file can be run.
+pub fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+}
+
 /// Kills a process and all others of its group.
 pub fn kill_group(leader: u32) {
     if let Some(leader) = i32::try_from(leader).ok().and_then(rustix::process::Pid::from_raw) {

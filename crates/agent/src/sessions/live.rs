@@ -23,13 +23,15 @@ const RENEWAL_TIME: Duration = Duration::from_millis(900);
 const FAILURE_SECONDS: u64 = 10;
 
 impl Sessions {
-    /// Live access to a profile, with a code where one is needed. `process` is the one that it ends with.
+    /// Live access to a profile for a process, with a code where one is needed. It ends with the process where
+    /// that wants it for its `own`.
     pub async fn live(
         self: &Arc<Self>,
+        peer: &Peer,
         profile: Option<&str>,
         ask: Ask,
         replaces: Option<&str>,
-        process: Option<&Peer>,
+        own: bool,
         lasting: Lasting,
     ) -> Result<Opened<Live>, Refusal> {
         self.refuse_if_locked()?;
@@ -47,6 +49,8 @@ impl Sessions {
         }
         // What cannot be had is told now, to the person, and not later to every program.
         self.assume_roles(&resolved, 0).await?;
+        self.confirm(&resolved.plan.profile, peer).await?;
+        let process = own.then_some(peer);
         // Before the answer: the process waits for it, so its number is still its own.
         let end = process.and_then(|process| ProcessEnd::of(process.pid?).ok());
         let live = self.give_live(&resolved, replaces, process)?;

@@ -87,6 +87,7 @@ impl Sessions {
         if held > 0 {
             state.lock.close();
         }
+        state.consents.forget();
         state.sync_leases(now);
         drop(state);
         // Who waits for credentials is refused now.

@@ -47,7 +47,7 @@ impl Sessions {
         let (sessions, profile) = (self.clone(), resolved.plan.profile.clone());
         let claim = Claim { place, root: root.clone(), wanted };
         tokio::spawn(async move {
-            let outcome = sessions.log_in_by_process(&profile, &section, lasting, &claim).await;
+            let outcome = sessions.log_in_by_process(&profile, &section, lasting, &claim, true).await;
             let event = match &outcome {
                 Ok(true) => "a new session",
                 Ok(false) => "not needed any more",
@@ -77,13 +77,15 @@ impl Sessions {
         Some(failure.clone())
     }
 
-    /// Opens a session with a code of the command. False where nobody waits for it any more, or it is there.
-    async fn log_in_by_process(
+    /// Opens a session with a code of the command. False where it came from elsewhere, or where it is
+    /// `for_clients` and none waits for it any more.
+    pub(super) async fn log_in_by_process(
         &self,
         profile: &str,
         section: &str,
         lasting: Lasting,
         claim: &Claim,
+        for_clients: bool,
     ) -> Result<bool, Refusal> {
         let mut wait = Duration::ZERO;
         loop {
@@ -95,7 +97,7 @@ impl Sessions {
             let (code, program) = tokio::select! {
                 code = code => code?,
                 () = self.answered(claim) => return Ok(false),
-                () = claim.place.deserted() => return Ok(false),
+                () = claim.place.deserted(), if for_clients => return Ok(false),
             };
             let failed = |problem| {
                 let program = program.clone();

@@ -87,7 +87,7 @@ impl Sessions {
         configured.or(fallback.then(|| "default".to_owned())).ok_or(Refusal::NoProfile)
     }
 
-    fn configuration(&self) -> Result<Configuration, Refusal> {
+    pub(super) fn configuration(&self) -> Result<Configuration, Refusal> {
         Configuration::read(self.own_config_file.as_deref())
     }
 

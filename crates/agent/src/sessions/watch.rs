@@ -163,7 +163,7 @@ impl Sessions {
 
     /// What is to be done about what the desktop said of a notification; returns what it shall show from here on,
     /// where that changes.
-    fn answer_desktop(&self, notice: &Notice, event: Event) -> Option<Screen> {
+    fn answer_desktop(self: &Arc<Self>, notice: &Notice, event: Event) -> Option<Screen> {
         let now = Now::read();
         let mut guard = self.state();
         let state = &mut *guard;
@@ -196,6 +196,9 @@ impl Sessions {
                 // It opens a prompt, and never anything else: a click proves nothing.
                 let profile = state.notices.first_profile();
                 note(format!("Refresh clicked for {}", profile.as_deref().unwrap_or("nothing")));
+                if let Some(profile) = profile {
+                    tokio::spawn(self.clone().refresh(profile));
+                }
                 None
             }
         }

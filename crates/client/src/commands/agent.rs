@@ -108,7 +108,7 @@ fn log(agent: &Agent) -> Result<(), Failure> {
             (None, None) => String::new(),
         };
         let line = format!("{} {asker}{}", clock::moment(entry.at), entry.event);
-        text.push_str(&crate::sanitize::sanitize(&line));
+        text.push_str(&protocol::sanitize::sanitize(&line));
         text.push('\n');
     }
     output::data(text.as_bytes())

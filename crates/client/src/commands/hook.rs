@@ -247,7 +247,7 @@ fn other_profile_is_set(environment: &Environment) -> bool {
 fn aside(line: &str) {
     if platform::stderr_is_terminal() && !crate::environment::refuses_color() {
         platform::write_stderr(
-            format!("\x1b[2mmfa-agent: {}\x1b[0m\n", crate::sanitize::sanitize(line)).as_bytes(),
+            format!("\x1b[2mmfa-agent: {}\x1b[0m\n", protocol::sanitize::sanitize(line)).as_bytes(),
         );
     } else {
         output::words(&format!("mfa-agent: {line}"));

@@ -12,9 +12,9 @@ use crate::args::Profiles;
 use crate::environment::{Environment, writes_unicode};
 use crate::failure::{Exit, Failure};
 use crate::platform::Terminal;
-use crate::sanitize::sanitize;
 use crate::shell::word;
 use crate::{aws_file, environment, interview, message, output, table};
+use protocol::sanitize::sanitize;
 
 /// What a profile is called by which AWS's tools ask mfa-agent. One of its own: a key in the credentials file, or
 /// a role, would win over `credential_process` in the profile itself.

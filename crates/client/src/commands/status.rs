@@ -8,9 +8,9 @@ use crate::agent::{Agent, unexpected};
 use crate::args::Color;
 use crate::environment::{Environment, refuses_color, writes_unicode};
 use crate::failure::{Exit, Failure};
-use crate::sanitize::sanitize;
 use crate::shell::word;
 use crate::{clock, message, output, platform, span, table};
+use protocol::sanitize::sanitize;
 
 /// How many characters a whole bar has.
 const BAR: u64 = 10;

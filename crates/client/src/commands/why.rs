@@ -97,7 +97,7 @@ pub fn run(args: &Why, option: Option<&str>, environment: &Environment) -> Resul
         text.push('\n');
     }
     for trap in &traps {
-        text.push_str(&crate::sanitize::sanitize(trap));
+        text.push_str(&protocol::sanitize::sanitize(trap));
         text.push('\n');
     }
     output::data(text.as_bytes())?;

@@ -197,7 +197,7 @@ fn who_waits_for_another_terminal_is_told() {
     let stub = Stub::new();
     let mut tty = Tty::run(&stub, ENV);
     let call = stub.call();
-    tty.shows("mfa-agent: waiting; the code may be asked for in another terminal");
+    tty.shows("mfa-agent: waiting; you may be asked in another terminal, or on the desktop");
     let _call = call.reply(CREDENTIALS);
     assert_eq!(tty.end().0, 0);
 }

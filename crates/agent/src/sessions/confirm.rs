@@ -1,0 +1,195 @@
+//! The person's consent before credentials are given out, where the configuration wants it. No is what is
+//! answered wherever nobody says yes.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use protocol::{NoConsent, Refusal};
+use serde::{Deserialize, Serialize};
+
+use super::{DESKTOP, Sessions};
+use crate::clock::{Deadline, Now};
+use crate::journal::Peer;
+use crate::platform::{self, Process};
+use crate::prompter::{self, Answer, Dialog, Wanted, plain};
+
+/// How long a person may take to say yes.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// How long a yes counts for the programs of the same terminal, in seconds.
+const YES_SECONDS: u64 = 10 * 60;
+
+/// How long a no does: a program with twenty workers is told it twenty times, and asks once.
+const NO_SECONDS: u64 = 30;
+
+/// How many answers are remembered.
+const ANSWERS: usize = 256;
+
+/// What the person said, latest last.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Consents(VecDeque<Consent>);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Consent {
+    /// The session of processes that was asked about: a terminal, and everything started in it.
+    terminal: Process,
+    profile: String,
+    yes: bool,
+    until: Deadline,
+}
+
+impl Consents {
+    /// What the person said of this lately, if anything.
+    fn answer(&self, terminal: Process, profile: &str, now: Now) -> Option<bool> {
+        let known = self.of(terminal, profile)?;
+        (known.until.left(now) > 0).then_some(known.yes)
+    }
+
+    /// Whether the person said yes to this last, however long ago: what was given then may be kept up to date.
+    fn has_said_yes(&self, terminal: Process, profile: &str) -> bool {
+        self.of(terminal, profile).is_some_and(|known| known.yes)
+    }
+
+    fn of(&self, terminal: Process, profile: &str) -> Option<&Consent> {
+        self.0.iter().find(|known| known.terminal == terminal && known.profile == profile)
+    }
+
+    fn remember(&mut self, terminal: Process, profile: &str, yes: bool, now: Now) {
+        self.0.retain(|known| !(known.terminal == terminal && known.profile == profile));
+        if self.0.len() == ANSWERS {
+            self.0.pop_front();
+        }
+        let until = Deadline::after(now, if yes { YES_SECONDS } else { NO_SECONDS });
+        self.0.push_back(Consent { terminal, profile: profile.to_owned(), yes, until });
+    }
+
+    /// Asks again from here on.
+    pub fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Sessions {
+    /// Waits until the person allows a profile's credentials to a program, where that is wanted and was not done.
+    pub(super) async fn confirm(&self, profile: &str, peer: &Peer) -> Result<(), Refusal> {
+        if !self.configuration()?.confirm(profile) {
+            return Ok(());
+        }
+        let refused = |why| Err(Refusal::NotConfirmed { profile: profile.to_owned(), why });
+        let terminal = peer.pid.and_then(platform::session_of);
+        if let Some(terminal) = terminal
+            && self.state().consents.answer(terminal, profile, Now::read()) == Some(true)
+        {
+            return Ok(());
+        }
+        // One dialog at a time: who comes second may find the answer there.
+        let _alone = self.turnstile.enter(DESKTOP.to_owned()).await;
+        if let Some(terminal) = terminal
+            && let Some(yes) = self.state().consents.answer(terminal, profile, Now::read())
+        {
+            return if yes { Ok(()) } else { refused(NoConsent::Denied) };
+        }
+        let environment = &self.environment.of_children;
+        let prompters = prompter::find(self.configuration()?.prompter.as_deref(), environment);
+        let dialog = dialog(profile, peer);
+        let why = match prompter::ask(&prompters, &dialog, environment, LIMIT).await {
+            Ok(Answer::Allowed) => None,
+            Ok(Answer::TimedOut) => Some(NoConsent::Unanswered),
+            Ok(_) => Some(NoConsent::Denied),
+            Err(_) => Some(NoConsent::NobodyToAsk),
+        };
+        // Locked meanwhile: the yes was to something else.
+        self.refuse_if_locked()?;
+        let now = Now::read();
+        let mut state = self.state();
+        if let Some(terminal) = terminal {
+            state.consents.remember(terminal, profile, why.is_none(), now);
+        }
+        let Some(why) = why else {
+            state.journal.note(now, peer, format!("credentials of {profile}: allowed by the person"));
+            return Ok(());
+        };
+        refused(why)
+    }
+
+    /// A person typed a code for a profile, there where this program runs: that is consent.
+    pub async fn consent(&self, profile: Option<&str>, peer: &Peer) {
+        let Some(terminal) = peer.pid.and_then(platform::session_of) else { return };
+        let (Ok(configuration), Ok(files)) = (self.configuration(), self.files().await) else { return };
+        let profile = profile.map_or_else(|| self.default_profile(&files), |name| Ok(name.to_owned()));
+        if let Ok(profile) = profile
+            && configuration.confirm(&profile)
+        {
+            self.state().consents.remember(terminal, &profile, true, Now::read());
+        }
+    }
+
+    /// Whether a shell may be kept up to date that was allowed a profile's credentials before.
+    pub fn may_keep(&self, profile: &str, peer: &Peer) -> Result<(), Refusal> {
+        if !self.configuration()?.confirm(profile) {
+            return Ok(());
+        }
+        let terminal = peer.pid.and_then(platform::session_of);
+        match terminal {
+            Some(terminal) if self.state().consents.has_said_yes(terminal, profile) => Ok(()),
+            _ => Err(Refusal::NotConfirmed { profile: profile.to_owned(), why: NoConsent::NotAsked }),
+        }
+    }
+}
+
+fn dialog(profile: &str, peer: &Peer) -> Dialog {
+    let name = |program: Option<&str>, pid: u32| format!("{} ({pid})", plain(program.unwrap_or("?")));
+    let mut about = vec![format!("Give the credentials of AWS profile {} to a program?", plain(profile))];
+    if let Some(pid) = peer.pid {
+        let parent = platform::parent_of(pid)
+            .map(|parent| format!(", started by {}", name(platform::program_of(parent).as_deref(), parent)));
+        let program = name(peer.program.as_deref(), pid);
+        about.push(format!("It is {program}{}.", parent.unwrap_or_default()));
+        about.push("A yes counts for its terminal, for 10 minutes.".to_owned());
+    }
+    Dialog { title: format!("Credentials of {}", plain(profile)), about, note: None, wanted: Wanted::Consent }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Now = Now { wall: 1_800_000_000, boot: 5_000 };
+
+    fn later(seconds: u64) -> Now {
+        Now { wall: START.wall + seconds, boot: START.boot + seconds }
+    }
+
+    fn terminal(number: u32) -> Process {
+        Process { pid: number, started: 1 }
+    }
+
+    #[test]
+    fn a_yes_is_for_one_terminal_and_one_profile_and_ten_minutes() {
+        let mut consents = Consents::default();
+        consents.remember(terminal(1), "dev", true, START);
+        assert_eq!(consents.answer(terminal(1), "dev", later(599)), Some(true));
+        assert_eq!(consents.answer(terminal(1), "dev", later(600)), None);
+        assert!(consents.has_said_yes(terminal(1), "dev"));
+        assert_eq!(consents.answer(terminal(1), "prod", START), None);
+        assert_eq!(consents.answer(terminal(2), "dev", START), None);
+        let same_number = Process { pid: 1, started: 2 };
+        assert_eq!(consents.answer(same_number, "dev", START), None);
+        consents.forget();
+        assert!(!consents.has_said_yes(terminal(1), "dev"));
+    }
+
+    #[test]
+    fn a_no_takes_a_yes_back_and_is_soon_forgotten() {
+        let mut consents = Consents::default();
+        consents.remember(terminal(1), "dev", true, START);
+        consents.remember(terminal(1), "dev", false, START);
+        assert_eq!(consents.answer(terminal(1), "dev", later(29)), Some(false));
+        assert_eq!(consents.answer(terminal(1), "dev", later(30)), None);
+        assert!(!consents.has_said_yes(terminal(1), "dev"));
+        for number in 0..1_000 {
+            consents.remember(terminal(number), "dev", true, START);
+        }
+        assert_eq!(consents.0.len(), ANSWERS);
+    }
+}
