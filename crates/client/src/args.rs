@@ -63,7 +63,7 @@ pub enum Command {
     #[command(
         long_about = "Run a command with a profile's credentials.\n\nThe credentials are in the command's environment alone, with all that `env` sets; there is no shell and no process in between, so signals, terminal and exit status are the command's own. A shell that is started so, and has the hook, follows renewals. Inside of another `exec` the inner profile replaces the outer one.",
         after_help = "Exit status: the command's; 126 where it cannot be executed, 127 where there is none.",
-        after_long_help = "Exit status: the command's; 126 where it cannot be executed, 127 where there is none;\nelse that of mfa-agent, as the command has not run.\n\nExamples:\n  mfa-agent exec dev -- aws s3 ls\n  mfa-agent exec dev --min-ttl 2h -- terraform apply\n  mfa-agent exec dev -- bash                  a shell with the credentials, as aws-vault has it"
+        after_long_help = "Exit status: the command's; 126 where it cannot be executed, 127 where there is none;\nelse that of mfa-agent, as the command has not run.\n\nExamples:\n  mfa-agent exec dev -- aws s3 ls\n  mfa-agent exec dev --min-ttl 2h -- terraform apply\n  mfa-agent exec dev --live -- ./server       goes on across renewals\n  mfa-agent exec dev -- bash                  a shell with the credentials, as aws-vault has it"
     )]
     Exec(Exec),
     /// Print credentials as the SDKs' `credential_process` setting expects them
@@ -145,7 +145,7 @@ pub struct Use {
     /// The profile; else it is chosen from a list
     #[arg(value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
-    /// Let programs fetch credentials as they need them
+    /// Set where programs fetch credentials, again and again, and not the credentials
     #[arg(long, conflicts_with = "none")]
     pub live: bool,
     /// Leave this shell without credentials
@@ -199,7 +199,7 @@ pub struct Env {
     /// The code, if one is needed
     #[command(flatten)]
     pub code: Code,
-    /// Let programs fetch credentials as they need them, instead of setting them (see docs/live.md)
+    /// Set where programs fetch credentials, again and again, and not the credentials
     #[arg(long)]
     pub live: bool,
     /// Print what removes everything that `env` sets
@@ -222,7 +222,7 @@ pub struct Exec {
     /// The code, if one is needed
     #[command(flatten)]
     pub code: Code,
-    /// Let the command fetch credentials as it needs them, until it ends (see docs/live.md)
+    /// Let the command fetch credentials, again and again until it ends
     #[arg(long)]
     pub live: bool,
     /// The command and its arguments
