@@ -1,6 +1,7 @@
 //! Roles: many of them cost one code, and they are renewed without one.
 
 use std::fmt::Write;
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -184,4 +185,118 @@ fn a_role_that_says_no_is_named() {
     assert!(run.stderr.contains("arn:aws:iam::444455556666:role/closed"), "{run:?}");
     // The MFA session is unharmed.
     assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+}
+
+#[test]
+fn tags_identity_and_policies_go_along_and_are_inherited() {
+    let ops = Role { takes_context: true, ..Role::new(ACCOUNT, "ops") };
+    let deep = Role {
+        trusted_accounts: Vec::new(),
+        trusted_roles: vec![ops.arn()],
+        requires_mfa: false,
+        takes_context: true,
+        ..Role::new("444455556666", "deep")
+    };
+    let sandbox = with_roles(&[ops.clone(), deep.clone()]);
+    let config = |of_deep: &str| {
+        format!(
+            "[profile dev]\nmfa_serial = {}\n\
+             [profile ops]\nrole_arn = {}\nsource_profile = dev\n\
+             session_tags = team=ops, cost center=42\ntransitive_session_tags = team\n\
+             source_identity = alice\npolicy_arns = arn:aws:iam::aws:policy/ReadOnlyAccess\n\
+             [profile deep]\nrole_arn = {}\nsource_profile = ops\n{of_deep}",
+            sandbox.serial,
+            ops.arn(),
+            deep.arn()
+        )
+    };
+    sandbox.write(".aws/config", &config("session_tags = stage=prod\nsource_identity = alice\n"));
+    sandbox.log_in("deep");
+    key_id(&sandbox.run(&["env", "deep"]));
+    let calls = sandbox.simulator.calls_of("AssumeRole");
+    for (name, value) in [
+        ("Tags.member.1.Key", "team"),
+        ("Tags.member.1.Value", "ops"),
+        ("Tags.member.2.Key", "cost center"),
+        ("Tags.member.2.Value", "42"),
+        ("TransitiveTagKeys.member.1", "team"),
+        ("SourceIdentity", "alice"),
+        ("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/ReadOnlyAccess"),
+    ] {
+        assert_eq!(calls[0].parameter(name), Some(value), "{name}");
+    }
+    assert_eq!(calls[1].parameter("Tags.member.1.Key"), Some("stage"));
+    // Other tags are another session.
+    let first = key_id(&sandbox.run(&["env", "deep", "--no-prompt"]));
+    sandbox.write(".aws/config", &config("session_tags = stage=test\n"));
+    assert_ne!(key_id(&sandbox.run(&["env", "deep", "--no-prompt"])), first);
+    // What is inherited cannot be changed behind it.
+    sandbox.write(".aws/config", &config("source_identity = mallory\n"));
+    let run = sandbox.run(&["env", "deep", "--no-prompt"]);
+    assert_eq!(run.status, 4, "{run:?}");
+    assert!(run.hint().contains("sts:SetSourceIdentity"), "{run:?}");
+    sandbox.write(".aws/config", &config("session_tags = team=other\n"));
+    assert_eq!(sandbox.run(&["env", "deep", "--no-prompt"]).status, 4);
+}
+
+#[test]
+fn a_role_that_takes_no_tags_says_what_its_policy_lacks() {
+    let sandbox = with_roles(&[Role::new(ACCOUNT, "ops")]);
+    let config = fs::read_to_string(sandbox.home().join(".aws/config")).unwrap();
+    sandbox.write(".aws/config", &format!("{config}\nsession_tags = team=ops\n"));
+    sandbox.log_in("ops");
+    let run = sandbox.run(&["env", "ops"]);
+    assert_eq!(
+        (run.status, run.hint()),
+        (4, "the role's trust policy must allow sts:TagSession beside sts:AssumeRole")
+    );
+}
+
+#[test]
+fn a_role_whose_maximum_is_lower_is_told_with_both_ways_out() {
+    let sandbox = with_roles(&[Role::new(ACCOUNT, "long")]);
+    let config = fs::read_to_string(sandbox.home().join(".aws/config")).unwrap();
+    sandbox.write(".aws/config", &format!("{config}\nduration_seconds = 28800\n"));
+    let run = sandbox.run(&["login", "long", "--code", &sandbox.code()]);
+    assert_eq!(run.status, 4, "{run:?}");
+    assert!(run.stderr.contains("role/long gives no session of 8h"), "{run:?}");
+    assert_eq!(run.hint(), "lower duration_seconds in the profile, or raise the role's maximum");
+}
+
+#[test]
+fn profiles_of_other_kinds_are_named_with_the_command_that_serves_them() {
+    let sandbox = Sandbox::new();
+    for (settings, setting, hint) in [
+        (
+            "sso_session = corp\nsso_account_id = 1",
+            "sso_session",
+            "aws sso login --profile other && export AWS_PROFILE=other",
+        ),
+        (
+            "sso_start_url = https://x",
+            "sso_start_url",
+            "aws sso login --profile other && export AWS_PROFILE=other",
+        ),
+        (
+            "login_session = arn:aws:iam::1:user/x",
+            "login_session",
+            "aws login --profile other && export AWS_PROFILE=other",
+        ),
+        (
+            "role_arn = arn:aws:iam::111122223333:role/x\nweb_identity_token_file = /t",
+            "web_identity_token_file",
+            "use it as it is: export AWS_PROFILE=other",
+        ),
+        (
+            "role_arn = arn:aws:iam::111122223333:role/x\ncredential_source = Ec2InstanceMetadata",
+            "credential_source",
+            "use it as it is: export AWS_PROFILE=other",
+        ),
+        ("credential_process = /bin/true", "credential_process", "use it as it is: export AWS_PROFILE=other"),
+    ] {
+        sandbox.write(".aws/config", &format!("[profile other]\n{settings}\n"));
+        let run = sandbox.run(&["env", "other", "--no-prompt"]);
+        assert_eq!((run.status, run.stdout.as_str(), run.hint()), (5, "false\n", hint), "{setting}");
+        assert!(run.stderr.contains(&format!("gets its credentials by {setting}")), "{run:?}");
+    }
 }

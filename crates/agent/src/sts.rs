@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials as SigningKey;
 use aws_sdk_sts::config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
 use aws_smithy_http_client::pool;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
@@ -18,7 +19,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::platform;
-use crate::profile::{Hop, LongTermKey};
+use crate::profile::{Hop, LongTermKey, RoleContext};
 use crate::skew::{Skew, SkewMeter};
 
 /// How long a connection to AWS may take.
@@ -144,11 +145,21 @@ impl Aws {
         mfa: Option<Mfa<'_>>,
     ) -> Result<Issued, CallError> {
         let retries = if mfa.is_some() { Retries::None } else { Retries::Standard };
+        // An empty list is no parameter.
+        let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
+        let RoleContext { tags, transitive_tags, source_identity, policy_arns } = &hop.context;
+        let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
+        let tags = tags.collect::<Result<Vec<_>, _>>().unwrap_or_default();
+        let policies = policy_arns.iter().map(|arn| PolicyDescriptorType::builder().arn(arn).build());
         let output = aws_sdk_sts::Client::from_conf(self.sts(endpoint, signer, retries)?)
             .assume_role()
             .role_arn(&hop.role_arn)
             .role_session_name(&hop.session_name)
             .set_external_id(hop.external_id.clone())
+            .set_tags((!tags.is_empty()).then_some(tags))
+            .set_transitive_tag_keys(some(transitive_tags))
+            .set_source_identity(source_identity.clone())
+            .set_policy_arns((!policy_arns.is_empty()).then(|| policies.collect()))
             .duration_seconds(i32::try_from(duration).unwrap_or(i32::MAX))
             .set_serial_number(mfa.map(|mfa| mfa.serial.to_owned()))
             .set_token_code(mfa.map(|mfa| mfa.code.expose().to_owned()))

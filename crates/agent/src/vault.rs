@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Deadline, Now};
 use crate::notify::Ending;
-use crate::profile::Hop;
+use crate::profile::{Hop, RoleContext};
 use crate::sealed::Sealed;
 
 /// What a session is held under.
@@ -50,6 +50,9 @@ pub struct Role {
     pub external_id: Option<String>,
     /// `DurationSeconds`.
     pub duration: u32,
+    /// Tags, source identity and policies.
+    #[serde(default)]
+    pub context: RoleContext,
 }
 
 impl Role {
@@ -60,6 +63,7 @@ impl Role {
             session_name: hop.session_name.clone(),
             external_id: hop.external_id.clone(),
             duration,
+            context: hop.context.clone(),
         }
     }
 }
@@ -376,6 +380,7 @@ mod tests {
             session_name: "mfa-agent".to_owned(),
             external_id: None,
             duration: 3_600,
+            context: RoleContext::default(),
         };
         SessionKey::Role { source: Box::new(source.clone()), role }
     }

@@ -20,6 +20,8 @@ pub struct Role {
     pub external_id: Option<String>,
     /// `MaxSessionDuration`.
     pub max_session_seconds: u32,
+    /// Does its trust policy allow `sts:TagSession` and `sts:SetSourceIdentity`?
+    pub takes_context: bool,
 }
 
 impl Role {
@@ -33,6 +35,7 @@ impl Role {
             requires_mfa: true,
             external_id: None,
             max_session_seconds: 3_600,
+            takes_context: false,
         }
     }
 

@@ -4,9 +4,10 @@ use crate::action::Invocation;
 use crate::answer::{Answer, Failure};
 use crate::clock::{Seconds, iso};
 use crate::validation::{
-    EXTERNAL_ID, FEDERATED_NAME, ROLE_ARN, SERIAL_NUMBER, SESSION_NAME, TOKEN_CODE, Validation,
+    EXTERNAL_ID, FEDERATED_NAME, POLICY_ARN, ROLE_ARN, SERIAL_NUMBER, SESSION_NAME, SOURCE_IDENTITY, TAG_KEY,
+    TAG_VALUE, TOKEN_CODE, Validation,
 };
-use crate::world::{Identity, Issued, UserName};
+use crate::world::{Identity, Inherited, Issued, UserName};
 use crate::xml::{element, leaf};
 
 /// Role sessions asked for with temporary credentials, a user's session included.
@@ -53,8 +54,10 @@ pub(crate) fn assume_role(invocation: &mut Invocation) -> Answer {
     let session_name = validation.required("RoleSessionName", &SESSION_NAME);
     let duration = validation.duration(900..=43_200, 3_600);
     let external_id = validation.optional("ExternalId", &EXTERNAL_ID);
+    let context = Context::of(&mut validation);
     let factor = SecondFactor::of(&mut validation);
     validation.finish()?;
+    context.check()?;
     if !arn.starts_with("arn:") {
         return Err(Failure::validation(format!("{arn} is invalid")));
     }
@@ -76,13 +79,80 @@ pub(crate) fn assume_role(invocation: &mut Invocation) -> Answer {
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
         ));
     }
-    let identity = Identity::Role { arn: arn.to_owned(), session_name: session_name.to_owned() };
+    if !context.is_empty() && !role.takes_context {
+        let action = if context.tags.is_empty() { "sts:SetSourceIdentity" } else { "sts:TagSession" };
+        return Err(Failure::access_denied(invocation.not_authorized(action, arn)));
+    }
+    let inherited = context.handed_on(invocation, arn)?;
+    let identity = Identity::Role { arn: arn.to_owned(), session_name: session_name.to_owned(), inherited };
     let (session_arn, id) = (invocation.world.arn(&identity), invocation.world.id(&identity));
     let expires_at = invocation.now + duration;
     // MFA does not reach beyond the role: a second hop comes without.
     let issued = invocation.world.begin_session(identity, false, expires_at);
     let user = element("AssumedRoleUser", &(leaf("AssumedRoleId", &id) + &leaf("Arn", &session_arn)));
     Ok(credentials(&issued, expires_at) + &user)
+}
+
+/// Session tags and source identity. The texts of the refusals are from memory.
+struct Context<'a> {
+    tags: Vec<(&'a str, &'a str)>,
+    transitive: Vec<&'a str>,
+    source_identity: Option<&'a str>,
+}
+
+impl<'a> Context<'a> {
+    fn of(validation: &mut Validation<'a>) -> Context<'a> {
+        let keys = validation.list("Tags", ".Key", &TAG_KEY, 50);
+        let values = validation.list("Tags", ".Value", &TAG_VALUE, 50);
+        validation.list("PolicyArns", ".arn", &POLICY_ARN, 10);
+        Context {
+            tags: keys.into_iter().zip(values).collect(),
+            transitive: validation.list("TransitiveTagKeys", "", &TAG_KEY, 50),
+            source_identity: validation.optional("SourceIdentity", &SOURCE_IDENTITY),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.source_identity.is_none()
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let mut keys: Vec<String> = self.tags.iter().map(|(key, _)| key.to_lowercase()).collect();
+        keys.sort_unstable();
+        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(Failure::validation(
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            ));
+        }
+        match self.transitive.iter().find(|key| !self.tags.iter().any(|(tag, _)| tag == *key)) {
+            Some(key) => Err(Failure::validation(format!("Transitive tag key {key} is no session tag."))),
+            None => Ok(()),
+        }
+    }
+
+    /// What the session hands on, with what the caller's own was handed.
+    fn handed_on(&self, invocation: &Invocation, arn: &str) -> Result<Inherited, Failure> {
+        let mut inherited = match &invocation.caller.identity {
+            Identity::Role { inherited, .. } => inherited.clone(),
+            _ => Inherited::default(),
+        };
+        if let (Some(own), Some(inherited)) = (self.source_identity, &inherited.source_identity)
+            && own != inherited
+        {
+            return Err(Failure::access_denied(invocation.not_authorized("sts:SetSourceIdentity", arn)));
+        }
+        if let Some((key, _)) = self.tags.iter().find(|(key, _)| inherited.transitive_tags.contains_key(*key))
+        {
+            return Err(Failure::validation(format!("Tag {key} is transitive and cannot be set again.")));
+        }
+        if let Some(identity) = self.source_identity {
+            inherited.source_identity = Some(identity.to_owned());
+        }
+        for (key, value) in self.tags.iter().filter(|(key, _)| self.transitive.contains(key)) {
+            inherited.transitive_tags.insert((*key).to_owned(), (*value).to_owned());
+        }
+        Ok(inherited)
+    }
 }
 
 /// The caller, if it is a user with a long-term key.

@@ -26,6 +26,13 @@ pub(crate) const EXTERNAL_ID: Rule =
     Rule { length: 2..=1_224, pattern: r"[\w+=,.@:\/-]*", punctuation: Some("_+=,.@:/-") };
 pub(crate) const SERIAL_NUMBER: Rule =
     Rule { length: 9..=256, pattern: r"[\w+=/:,.@-]*", punctuation: Some("_+=/:,.@-") };
+pub(crate) const SOURCE_IDENTITY: Rule = SESSION_NAME;
+pub(crate) const POLICY_ARN: Rule = ROLE_ARN;
+pub(crate) const TAG_KEY: Rule =
+    Rule { length: 1..=128, pattern: TAG_PATTERN, punctuation: Some(TAG_PUNCTUATION) };
+pub(crate) const TAG_VALUE: Rule = Rule { length: 0..=256, ..TAG_KEY };
+const TAG_PATTERN: &str = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]+";
+const TAG_PUNCTUATION: &str = " _.:/=+-@";
 pub(crate) const TOKEN_CODE: Rule = Rule { length: 6..=6, pattern: r"[\d]*", punctuation: None };
 
 /// Collects complaints about the parameters of one request.
@@ -45,6 +52,17 @@ impl<'a> Validation<'a> {
             self.complaints.push(complaint("null", name, "Member must not be null"));
             ""
         })
+    }
+
+    /// The texts of a list: `NAME.member.1`, and so on; `part` is what stands behind the number.
+    pub(crate) fn list(&mut self, name: &str, part: &str, rule: &Rule, most: usize) -> Vec<&'a str> {
+        let items: Vec<&str> =
+            (1..).map_while(|number| self.optional(&format!("{name}.member.{number}{part}"), rule)).collect();
+        if items.len() > most {
+            let wanted = format!("Member must have length less than or equal to {most}");
+            self.complaints.push(complaint(&format!("'[{}]'", items.join(", ")), name, &wanted));
+        }
+        items
     }
 
     pub(crate) fn optional(&mut self, name: &str, rule: &Rule) -> Option<&'a str> {

@@ -87,12 +87,21 @@ pub(crate) enum Identity {
     Role {
         arn: String,
         session_name: String,
+        /// What goes on to every role assumed from here.
+        inherited: Inherited,
     },
     /// A session of `GetFederationToken`: the user's account and the name it was given.
     Federated {
         account: String,
         name: String,
     },
+}
+
+/// What a role's session hands on: it cannot be changed by those behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Inherited {
+    pub(crate) source_identity: Option<String>,
+    pub(crate) transitive_tags: BTreeMap<String, String>,
 }
 
 impl World {
@@ -129,7 +138,7 @@ impl World {
     pub(crate) fn arn(&self, identity: &Identity) -> String {
         match identity {
             Identity::User(user) => user.arn(),
-            Identity::Role { arn, session_name } => {
+            Identity::Role { arn, session_name, .. } => {
                 let role = self.roles.get(arn).map(|record| &record.role);
                 let (account, name) =
                     role.map(|role| (role.account.as_str(), role.bare_name())).unwrap_or_default();
@@ -143,7 +152,7 @@ impl World {
     pub(crate) fn id(&self, identity: &Identity) -> String {
         match identity {
             Identity::User(user) => self.users.get(user).map(|user| user.id.clone()).unwrap_or_default(),
-            Identity::Role { arn, session_name } => {
+            Identity::Role { arn, session_name, .. } => {
                 let id = self.roles.get(arn).map(|record| record.id.as_str()).unwrap_or_default();
                 format!("{id}:{session_name}")
             }

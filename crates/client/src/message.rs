@@ -166,7 +166,14 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
         Refusal::NotOurs { profile, setting } => (
             Exit::Configuration,
             format!("{profile} gets its credentials by {setting}, which takes no MFA code"),
-            format!("use it as it is: export AWS_PROFILE={}", word(profile)),
+            match setting.as_str() {
+                setting if setting.starts_with("sso_") => {
+                    format!("aws sso login --profile {0} && export AWS_PROFILE={0}", word(profile))
+                }
+                "login_session" => format!("aws login --profile {0} && export AWS_PROFILE={0}", word(profile)),
+                // The SDKs do it by themselves.
+                _ => format!("use it as it is: export AWS_PROFILE={}", word(profile)),
+            },
         ),
         Refusal::SourceCycle { profiles } => (
             Exit::Configuration,
@@ -336,8 +343,11 @@ fn aws(action: &str, code: &str, message: &str, problem: &AwsProblem) -> (String
         }
         AwsProblem::RoleDenied { role_arn, profile } => (
             format!("{profile} may not assume {role_arn}: {message}"),
-            "the role's trust policy must name the user, and the user's policy must allow sts:AssumeRole on it"
-                .to_owned(),
+            match ["sts:TagSession", "sts:SetSourceIdentity"].into_iter().find(|it| message.contains(it)) {
+                Some(action) => format!("the role's trust policy must allow {action} beside sts:AssumeRole"),
+                None => "the role's trust policy must name the user, and the user's policy must allow sts:AssumeRole on it"
+                    .to_owned(),
+            },
         ),
         AwsProblem::RoleTooLong { role_arn, seconds } => (
             format!("{role_arn} gives no session of {}", span::of(*seconds)),

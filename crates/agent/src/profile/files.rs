@@ -14,7 +14,7 @@ use crate::environment::Environment;
 use crate::platform;
 
 /// What is read of a section: nothing secret. A long-term secret is read when it is needed.
-const SETTINGS: [&str; 21] = [
+const SETTINGS: [&str; 27] = [
     "aws_access_key_id",
     "aws_mfa_device",
     "assume_role",
@@ -23,15 +23,21 @@ const SETTINGS: [&str; 21] = [
     "duration_seconds",
     "endpoint_url",
     "external_id",
+    "include_profile",
     "login_session",
     "mfa_serial",
+    "parent_profile",
+    "policy_arns",
     "region",
     "role_arn",
     "role_session_name",
+    "session_tags",
+    "source_identity",
     "source_profile",
     "sso_account_id",
     "sso_session",
     "sso_start_url",
+    "transitive_session_tags",
     "use_dualstack_endpoint",
     "use_fips_endpoint",
     "web_identity_token_file",
@@ -53,6 +59,13 @@ impl Section {
     /// A setting's value; an empty one is as good as none.
     pub fn get(&self, setting: &str) -> Option<&str> {
         self.settings.get(setting).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The profile whose settings hold where this one has none: aws-vault's setting, and its older name.
+    pub fn include(&self) -> Option<(&'static str, &str)> {
+        ["include_profile", "parent_profile"]
+            .into_iter()
+            .find_map(|setting| Some((setting, self.get(setting)?)))
     }
 
     /// Whether a secret setting is there.

@@ -2,6 +2,8 @@
 
 use protocol::{AwsMfa, KeyOrigin, Profile, Refusal, Sections};
 
+use serde::{Deserialize, Serialize};
+
 use super::files::{ConfigFiles, Section};
 
 /// How long a role session lasts unless the profile says otherwise, and at most when it is assumed from an
@@ -80,6 +82,21 @@ pub struct Hop {
     pub duration: Option<u32>,
     /// The region that STS is called in.
     pub region: Option<String>,
+    /// What goes along with the role.
+    pub context: RoleContext,
+}
+
+/// What goes along with a role, as `AssumeRole` is asked for it.
+#[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RoleContext {
+    /// `session_tags`: keys and values.
+    pub tags: Vec<(String, String)>,
+    /// `transitive_session_tags`: the keys of those that go on to further roles.
+    pub transitive_tags: Vec<String>,
+    /// `source_identity`.
+    pub source_identity: Option<String>,
+    /// `policy_arns`: the role may do no more than these policies say.
+    pub policy_arns: Vec<String>,
 }
 
 impl Plan {
@@ -103,6 +120,7 @@ pub fn plan(files: &ConfigFiles, profile: &str) -> Result<Plan, Refusal> {
     loop {
         let found = Found::new(files, name)
             .ok_or_else(|| unknown(files, name, visited.last().map(|name| (*name).to_owned())))?;
+        found.check_includes(name)?;
         visited.push(name);
         if serial.is_none() {
             serial = found.serial(name)?;
@@ -154,7 +172,7 @@ pub fn plan_aws_mfa(files: &ConfigFiles, wanted: &AwsMfa) -> Result<Plan, Refusa
     };
     let section = files.section(name).filter(|_| *name != wanted.key_section);
     let long_term = Some((long_term, wanted.key_section.clone()));
-    let found = Found { section, long_term };
+    let found = Found { section, long_term, included: Vec::new(), include_problem: None };
     let serial = match &wanted.serial {
         Some(serial) => Some(checked_serial(name, serial)?),
         None => found.serial(name)?,
@@ -213,7 +231,8 @@ pub fn list(files: &ConfigFiles, after: Option<&str>) -> Vec<Profile> {
 
 /// The setting of `[default]` by which SDKs get credentials before they ask where a container's are.
 pub fn wins_over_live(files: &ConfigFiles) -> Option<&'static str> {
-    let found = Found { section: files.section("default"), long_term: None };
+    let section = files.section("default");
+    let found = Found { section, long_term: None, included: Vec::new(), include_problem: None };
     if found.has_key() {
         return Some("aws_access_key_id");
     }
@@ -284,11 +303,14 @@ const SESSION_NAME: &str = "mfa-agent";
 /// What aws-mfa appends to a profile's name for the section with its long-term key.
 const LONG_TERM: &str = "-long-term";
 
-/// A profile's sections: its own, and aws-mfa's.
+/// A profile's sections: its own, aws-mfa's, and those that it includes.
 struct Found<'a> {
     section: Option<&'a Section>,
     /// The section with the long-term key, and its name.
     long_term: Option<(&'a Section, String)>,
+    included: Vec<&'a Section>,
+    /// An include that leads nowhere, or in a circle: the setting and its value.
+    include_problem: Option<(&'static str, &'a str)>,
 }
 
 impl<'a> Found<'a> {
@@ -296,12 +318,37 @@ impl<'a> Found<'a> {
         let section = files.section(name);
         let long_term_name = format!("{name}{LONG_TERM}");
         let long_term = files.section(&long_term_name).map(|section| (section, long_term_name));
-        (section.is_some() || long_term.is_some()).then_some(Self { section, long_term })
+        let mut found = (section.is_some() || long_term.is_some()).then_some(Self {
+            section,
+            long_term,
+            included: Vec::new(),
+            include_problem: None,
+        })?;
+        let mut names = vec![name];
+        let mut last = section.or(found.long_term());
+        while let Some((setting, next)) = last.and_then(Section::include) {
+            last = files.section(next).filter(|_| !names.contains(&next));
+            match last {
+                Some(included) => found.included.push(included),
+                None => found.include_problem = Some((setting, next)),
+            }
+            names.push(next);
+        }
+        Some(found)
     }
 
     fn get(&self, setting: &str) -> Option<&'a str> {
-        let get = |section: Option<&'a Section>| section.and_then(|section| section.get(setting));
-        get(self.section).or_else(|| get(self.long_term()))
+        let own = [self.section, self.long_term()].into_iter().flatten();
+        own.chain(self.included.iter().copied()).find_map(|section| section.get(setting))
+    }
+
+    fn check_includes(&self, profile: &str) -> Result<(), Refusal> {
+        match self.include_problem {
+            Some((setting, value)) => {
+                Err(bad(profile, setting, value, "a profile of your AWS files, and no circle"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn long_term(&self) -> Option<&'a Section> {
@@ -349,13 +396,80 @@ impl<'a> Found<'a> {
                 "2 to 64 letters, digits or any of _+=,.@-",
             ));
         }
+        let external_id = self.get("external_id");
+        // STS: `ExternalId`, 2 to 1,224 of [\w+=,.@:/-].
+        if let Some(id) = external_id
+            && (!(2..=1_224).contains(&id.len()) || !id.chars().all(|c| allowed(c) || ":/".contains(c)))
+        {
+            return Err(bad(profile, "external_id", id, "2 to 1,224 letters, digits or any of _+=,.@:/-"));
+        }
         Ok(Hop {
             profile: profile.to_owned(),
             role_arn: role_arn.to_owned(),
             session_name: session_name.to_owned(),
-            external_id: self.get("external_id").map(str::to_owned),
+            external_id: external_id.map(str::to_owned),
             duration: None,
             region: self.region(profile)?,
+            context: self.context(profile)?,
+        })
+    }
+
+    /// aws-vault's settings, and one for policies, which no other tool reads from a file.
+    fn context(&self, profile: &str) -> Result<RoleContext, Refusal> {
+        let list = |setting: &str| {
+            let items = self.get(setting).unwrap_or_default().split(',').map(str::trim);
+            items.filter(|item| !item.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let refuse = |setting: &str, value: &str, must: &str| Err(bad(profile, setting, value, must));
+        // STS: letters, digits and spaces of any script, and _.:/=+-@.
+        let of_a_tag = |text: &str, most| {
+            text.chars().count() <= most
+                && text.chars().all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c))
+        };
+        let mut tags: Vec<(String, String)> = Vec::new();
+        for tag in list("session_tags") {
+            let Some((key, value)) = tag.split_once('=').map(|(key, value)| (key.trim(), value.trim()))
+            else {
+                return refuse("session_tags", &tag, "KEY=VALUE, and a comma before the next");
+            };
+            if key.is_empty() || !of_a_tag(key, 128) || !of_a_tag(value, 256) {
+                return refuse("session_tags", &tag, "letters, digits, spaces or any of _.:/=+-@");
+            }
+            if tags.iter().any(|(other, _)| other.to_lowercase() == key.to_lowercase()) {
+                return refuse("session_tags", &tag, "one tag of each key: AWS does not tell capitals apart");
+            }
+            tags.push((key.to_owned(), value.to_owned()));
+        }
+        let transitive_tags = list("transitive_session_tags");
+        if let Some(key) = transitive_tags.iter().find(|key| tags.iter().all(|(tag, _)| tag != *key)) {
+            return refuse("transitive_session_tags", key, "keys of session_tags");
+        }
+        let source_identity = self.get("source_identity");
+        // STS: `SourceIdentity`, 2 to 64 of [\w+=,.@-], and not aws:…
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+        if let Some(identity) = source_identity
+            && (!(2..=64).contains(&identity.len()) || !identity.chars().all(allowed))
+        {
+            return refuse("source_identity", identity, "2 to 64 letters, digits or any of _+=,.@-");
+        }
+        let policy_arns = list("policy_arns");
+        let is_policy = |arn: &str| arn.starts_with("arn:") && arn.contains(":policy/");
+        if let Some(arn) = policy_arns.iter().find(|arn| !is_policy(arn)) {
+            return refuse("policy_arns", arn, "ARNs of policies (arn:aws:iam::ACCOUNT:policy/NAME)");
+        }
+        if tags.len() > 50 || policy_arns.len() > 10 {
+            let (setting, count) = if tags.len() > 50 {
+                ("session_tags", tags.len())
+            } else {
+                ("policy_arns", policy_arns.len())
+            };
+            return refuse(setting, &format!("{count} of them"), "no more than 50 tags and 10 policies");
+        }
+        Ok(RoleContext {
+            tags,
+            transitive_tags,
+            source_identity: source_identity.map(str::to_owned),
+            policy_arns,
         })
     }
 

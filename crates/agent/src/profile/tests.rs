@@ -53,7 +53,7 @@ fn roles_are_assumed_from_the_user_outwards() {
 [profile deep]
 role_arn = arn:aws:iam::2:role/deep
 source_profile = ops
-external_id = x 1
+external_id = x-1
 [profile ops]
 role_arn = arn:aws:iam::1:role/ops
 source_profile = default
@@ -65,7 +65,7 @@ role_session_name = alice
     let roles: Vec<&str> = plan.hops.iter().map(|hop| hop.role_arn.as_str()).collect();
     assert_eq!(roles, ["arn:aws:iam::1:role/ops", "arn:aws:iam::2:role/deep"]);
     assert_eq!(plan.hops[0].session_name, "alice");
-    assert_eq!(plan.hops[1].external_id.as_deref(), Some("x 1"));
+    assert_eq!(plan.hops[1].external_id.as_deref(), Some("x-1"));
     assert_eq!(plan.serial, Serial::Configured("arn:aws:iam::1:mfa/alice".to_owned()));
     assert_eq!(plan.user.profile, "default");
 }
@@ -169,4 +169,82 @@ fn a_change_of_a_file_is_noticed() {
     assert!(files.is_current());
     fs::write(home.0.path().join(".aws/config"), "[profile new]\n").unwrap();
     assert!(!files.is_current());
+}
+
+#[test]
+fn what_goes_along_with_a_role_is_read_as_aws_vault_reads_it() {
+    let role = "[profile ops]\nrole_arn = arn:aws:iam::1:role/ops\nsource_profile = dev\n";
+    let context = |settings: &str| {
+        let home = Home::new(&format!("{role}{settings}"), &format!("[dev]\n{KEY}"));
+        home.plan("ops").map(|plan| plan.hops[0].context.clone())
+    };
+    assert_eq!(context("").unwrap(), RoleContext::default());
+    let full = context(
+        "session_tags = team=ops, cost center = 42,empty=\n\
+         transitive_session_tags = team,cost center\n\
+         source_identity = alice@example.com\n\
+         policy_arns = arn:aws:iam::aws:policy/ReadOnlyAccess, arn:aws:iam::1:policy/x\n",
+    );
+    let text = |text: &str| text.to_owned();
+    assert_eq!(
+        full.unwrap(),
+        RoleContext {
+            tags: vec![
+                (text("team"), text("ops")),
+                (text("cost center"), text("42")),
+                (text("empty"), String::new())
+            ],
+            transitive_tags: vec![text("team"), text("cost center")],
+            source_identity: Some(text("alice@example.com")),
+            policy_arns: vec![
+                text("arn:aws:iam::aws:policy/ReadOnlyAccess"),
+                text("arn:aws:iam::1:policy/x")
+            ],
+        }
+    );
+    let many = (0..51).fold(text("session_tags = "), |list, number| list + &format!("k{number}=v,"));
+    for (wrong, setting) in [
+        ("session_tags = team", "session_tags"),
+        ("session_tags = =ops", "session_tags"),
+        ("session_tags = team=a*b", "session_tags"),
+        ("session_tags = team=a,Team=b", "session_tags"),
+        (many.as_str(), "session_tags"),
+        ("transitive_session_tags = team", "transitive_session_tags"),
+        ("source_identity = a", "source_identity"),
+        ("source_identity = a b", "source_identity"),
+        ("policy_arns = ReadOnlyAccess", "policy_arns"),
+        ("external_id = x 1", "external_id"),
+    ] {
+        match context(&format!("{wrong}\n")) {
+            Err(Refusal::BadSetting { setting: named, .. }) => assert_eq!(named, setting, "{wrong}"),
+            other => panic!("{wrong}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn aws_vaults_includes_fill_what_a_profile_leaves_out() {
+    for setting in ["include_profile", "parent_profile"] {
+        let config = format!(
+            "[profile common]\nregion = eu-west-1\nmfa_serial = arn:aws:iam::1:mfa/alice\ninclude_profile = base\n\
+             [profile base]\nrole_session_name = alice\nregion = us-east-1\n\
+             [profile ops]\nrole_arn = arn:aws:iam::1:role/ops\nsource_profile = dev\n{setting} = common\n"
+        );
+        let home = Home::new(&config, &format!("[dev]\n{KEY}[common]\n{KEY}"));
+        let plan = home.plan("ops").unwrap();
+        assert_eq!(plan.region.as_deref(), Some("eu-west-1"), "{setting}");
+        assert_eq!(plan.hops[0].session_name, "alice", "{setting}");
+        assert_eq!(plan.serial, Serial::Configured("arn:aws:iam::1:mfa/alice".to_owned()));
+        // Keys are nobody else's.
+        assert_eq!(plan.user.profile, "dev");
+    }
+    for include in ["nobody", "dev"] {
+        let credentials = format!("[dev]\n{KEY}include_profile = {include}\n");
+        match Home::new("", &credentials).plan("dev") {
+            Err(Refusal::BadSetting { setting, value, .. }) => {
+                assert_eq!((setting.as_str(), value.as_str()), ("include_profile", include));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -126,7 +126,7 @@ fn profiles_and_files() {
     );
     assert_eq!(
         reads(&Refusal::NotOurs { profile: text("my dev"), setting: text("sso_session") }),
-        "5: my dev gets its credentials by sso_session, which takes no MFA code | use it as it is: export AWS_PROFILE='my dev'"
+        "5: my dev gets its credentials by sso_session, which takes no MFA code | aws sso login --profile 'my dev' && export AWS_PROFILE='my dev'"
     );
 }
 
