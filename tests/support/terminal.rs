@@ -126,7 +126,10 @@ impl Terminal {
     /// Waits for the program's end. What was on the screen is in the place of stderr.
     pub fn finish(self) -> Run {
         let mut run: Run = self.child.wait_with_output().unwrap().into();
-        run.stderr.clone_from(&self.screen.text.lock().unwrap().0);
+        // Its last words may still be on their way.
+        let text = self.screen.text.lock().unwrap();
+        let ended = self.screen.changed.wait_timeout_while(text, PATIENCE, |text| !text.1).unwrap();
+        run.stderr.clone_from(&ended.0.0);
         run
     }
 
