@@ -243,6 +243,19 @@ fn what_it_runs_with_is_shown_and_nothing_else_leaks_in() {
     assert!(!format!("{status:?}").contains("needle"));
 }
 
+#[test]
+fn the_log_says_who_asked_for_what_by_the_kernels_word() {
+    let sandbox = Sandbox::new();
+    sandbox.log_in("dev");
+    let program = sandbox.home().join("somebody");
+    fs::copy(env!("CARGO_BIN_EXE_mfa-agent"), &program).unwrap();
+    let client = sandbox.command(&program, ["env", "dev"]).stdout(Stdio::null()).spawn().unwrap();
+    let pid = client.id();
+    assert!(client.wait_with_output().unwrap().status.success());
+    let log = sandbox.run(&["agent", "log"]).stdout;
+    assert!(log.contains(&format!("somebody[{pid}]: credentials of dev: done")), "{log}");
+}
+
 pub fn wait_for_end(pid: i32) {
     // A zombie has ended too: its parent may be this very test.
     wait_until("it ends", || !fs::exists(format!("/proc/{pid}")).unwrap() || stat_field(pid, 3) == "Z");
