@@ -326,6 +326,9 @@ fn five_hundred_sessions_that_end_together_are_one_notification() {
         let login = Request::Login { profile: Some(name.clone()), code, duration: None, at_least: None };
         assert!(matches!(sandbox.ask(login), Reply::Session(_)), "{name}");
     }
+    // More than one line of the protocol holds.
+    let status = sandbox.run(&["status", "--json"]).stdout;
+    assert_eq!(status.matches("\"serial\":").count(), 500, "{status}");
     advance(&sandbox, &clock, 43_200 - 599);
     let call = server.wait_for(1).arguments;
     assert!(call.contains("\"500 AWS sessions end within ") && call.contains("and 496 more"), "{call}");

@@ -226,6 +226,10 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
         // It is the server's affair.
         Request::Restart => Err(Refusal::Internal),
         Request::Status => Ok(Reply::Status(status(sessions, identity))),
+        Request::Sessions { after } => {
+            let held = sessions.state().describe(Now::read());
+            Ok(Reply::Sessions(as_many_as_fit(held.into_iter().skip(after))))
+        }
         Request::Profiles { after } => sessions.files().await.map(|files| {
             let profiles = profile::list(&files, after.as_deref());
             Reply::Profiles(as_many_as_fit(profiles.into_iter()))
@@ -261,6 +265,9 @@ fn status(sessions: &Sessions, identity: &Identity) -> Status {
     // One look at the lock each: within the expression below its guard would live to the end.
     let live = sessions.state().grants.address().map(|address| address.to_string());
     let grants = sessions.grants();
+    let held = sessions.state().describe(Now::read());
+    let count = held.len();
+    let held = as_many_as_fit(held.into_iter());
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         protocol: PROTOCOL,
@@ -276,7 +283,8 @@ fn status(sessions: &Sessions, identity: &Identity) -> Status {
         locked: sessions.is_locked(),
         memory: Some(sessions.memory()),
         waiting: sessions.waiting(),
-        sessions: sessions.state().describe(Now::read()),
+        left_out: count - held.len(),
+        sessions: held,
         live,
         grants,
     }
@@ -303,6 +311,7 @@ fn subject(request: &Request) -> Option<String> {
         Request::Stop { .. } => Some("stop".to_owned()),
         Request::Restart
         | Request::Status
+        | Request::Sessions { .. }
         | Request::Profiles { .. }
         | Request::Given { .. }
         | Request::Sections { .. }

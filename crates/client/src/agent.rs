@@ -9,7 +9,7 @@ use interprocess::local_socket::traits::StreamCommon;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName};
 use protocol::address::{self, Address, AddressError, Surroundings};
 use protocol::frame::{self, MAX_LINE};
-use protocol::{Ask, Envelope, PROTOCOL, Profile, Refusal, Reply, Request, StartReport};
+use protocol::{Ask, Envelope, PROTOCOL, Profile, Refusal, Reply, Request, StartReport, Status};
 use zeroize::Zeroizing;
 
 use crate::environment::Environment;
@@ -135,6 +135,28 @@ impl Agent {
                 _ => return Err(unexpected()),
             }
         }
+    }
+
+    /// What the agent that runs is and holds; `None` where none runs.
+    pub fn status(&self) -> Result<Option<Status>, Failure> {
+        let mut status = match self.ask_running(Request::Status)? {
+            None => return Ok(None),
+            Some(Reply::Status(status)) => status,
+            Some(Reply::Refused(refusal)) => return Err(message::refused(&refusal)),
+            Some(_) => return Err(unexpected()),
+        };
+        while status.left_out > 0 {
+            match self.ask_running(Request::Sessions { after: status.sessions.len() })? {
+                // Some have ended since.
+                Some(Reply::Sessions(more)) if more.is_empty() => status.left_out = 0,
+                Some(Reply::Sessions(more)) => {
+                    status.left_out = status.left_out.saturating_sub(more.len());
+                    status.sessions.extend(more);
+                }
+                _ => return Err(unexpected()),
+            }
+        }
+        Ok(Some(status))
     }
 
     /// A connection to the agent that runs; `None` where none does.
@@ -392,6 +414,7 @@ fn patience(request: &Request) -> Duration {
         | Request::Logout { .. }
         | Request::Revoke { .. }
         | Request::Status
+        | Request::Sessions { .. }
         | Request::Log
         | Request::Stop { .. } => Duration::from_secs(5),
     }

@@ -174,6 +174,12 @@ pub enum Request {
     },
     /// What do you hold? Answered by [`Reply::Status`].
     Status,
+    /// Which sessions did the status leave out? Answered by [`Reply::Sessions`], as many as fit a line: ask again
+    /// behind the last one, until there are none.
+    Sessions {
+        /// How many are known already.
+        after: usize,
+    },
     /// What do the AWS config files offer? Answered by [`Reply::Profiles`], as many as fit a line: ask again
     /// after the last one, until there are none.
     Profiles {
@@ -276,6 +282,8 @@ pub enum Reply {
         #[serde(default)]
         grants: usize,
     },
+    /// To [`Request::Sessions`].
+    Sessions(Vec<Session>),
     /// To [`Request::Status`].
     Status(Status),
     /// To [`Request::Profiles`].
@@ -497,6 +505,9 @@ pub struct Status {
     pub waiting: usize,
     /// The sessions, MFA sessions before the roles that rest on them.
     pub sessions: Vec<Session>,
+    /// How many more there are than fit the line: [`Request::Sessions`].
+    #[serde(default)]
+    pub left_out: usize,
     /// Where live access is served, `127.0.0.1:PORT`; nowhere without a grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<String>,

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use protocol::{Grant, Memory, Reply, Request, Session, SessionKind, Status, frame};
+use protocol::{Grant, Memory, Session, SessionKind, Status, frame};
 
-use crate::agent::{Agent, unexpected};
+use crate::agent::Agent;
 use crate::args::Color;
 use crate::environment::{Environment, refuses_color, writes_unicode};
 use crate::failure::{Exit, Failure};
 use crate::shell::word;
-use crate::{clock, message, output, platform, span, table};
+use crate::{clock, output, platform, span, table};
 use protocol::sanitize::sanitize;
 
 /// How many characters a whole bar has.
@@ -58,14 +58,9 @@ pub fn watch(profile: Option<&str>, color: Color, environment: &Environment) -> 
 
 /// What the agent says, of one profile or of all.
 fn ask(profile: Option<&str>, environment: &Environment) -> Result<Status, Failure> {
-    let mut status = match Agent::locate(environment)?.ask_running(Request::Status)? {
-        Some(Reply::Status(status)) => status,
-        Some(Reply::Refused(refusal)) => return Err(message::refused(&refusal)),
-        Some(_) => return Err(unexpected()),
-        None => {
-            return Err(Failure::new(Exit::Agent, "no agent is running")
-                .hint("mfa-agent login PROFILE starts it and opens a session"));
-        }
+    let Some(mut status) = Agent::locate(environment)?.status()? else {
+        return Err(Failure::new(Exit::Agent, "no agent is running")
+            .hint("mfa-agent login PROFILE starts it and opens a session"));
     };
     if let Some(profile) = profile {
         status.sessions.retain(|session| session.profiles.iter().any(|name| name == profile));
