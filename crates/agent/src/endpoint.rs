@@ -20,7 +20,7 @@ pub struct Endpoint {
     pub dual_stack: bool,
 }
 
-/// The host names below which AWS answers, of all its partitions.
+/// The domains of AWS, of all its partitions.
 const AWS_DOMAINS: [&str; 8] = [
     "amazonaws.com",
     "amazonaws.com.cn",
@@ -72,10 +72,7 @@ impl Endpoint {
     pub fn foreign(&self) -> Option<String> {
         let url = self.url.as_deref()?;
         let host = host(url).unwrap_or_default();
-        let ours = AWS_DOMAINS.iter().any(|domain| {
-            host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        });
-        (!ours).then(|| without_password("", url))
+        (!is_awss_own(host)).then(|| without_password("", url))
     }
 
     /// The endpoint in an error's words.
@@ -125,6 +122,29 @@ impl Partition {
     }
 }
 
+/// Whether STS or IAM answers there. Below the same domains there are hosts that anybody can rent: a bucket called
+/// `sts`, an API.
+fn is_awss_own(host: &str) -> bool {
+    let below = |domain: &&str| host.strip_suffix(*domain)?.strip_suffix('.');
+    let Some(rest) = AWS_DOMAINS.iter().find_map(below) else { return false };
+    let labels: Vec<&str> = rest.split('.').collect();
+    match labels[..] {
+        ["sts" | "sts-fips" | "iam" | "iam-fips"] | ["iam", "us-gov" | "global"] => true,
+        ["sts" | "sts-fips" | "iam" | "iam-fips", region] => is_region(region),
+        // An interface endpoint of a VPC; services of other people's are called `vpce-svc-…`.
+        [endpoint, "sts" | "sts-fips", region, "vpce"] => endpoint.starts_with("vpce-") && is_region(region),
+        _ => false,
+    }
+}
+
+/// Whether it has the form of a region's name: `eu-central-1`.
+fn is_region(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    let letters = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    matches!(&parts[..], [words @ .., number]
+        if words.len() >= 2 && words.iter().all(letters) && number.parse::<u8>().is_ok())
+}
+
 fn may_carry_credentials(url: &str) -> bool {
     let host = host(url).unwrap_or_default();
     let loopback = host == "localhost"
@@ -170,12 +190,30 @@ mod tests {
 
     #[test]
     fn what_is_not_awss_own_is_named() {
-        for own in ["https://sts.eu-west-1.amazonaws.com", "https://sts-fips.us-east-1.api.aws:443/"] {
+        for own in [
+            "https://sts.amazonaws.com",
+            "https://sts.eu-west-1.amazonaws.com",
+            "https://sts-fips.us-east-1.api.aws:443/",
+            "https://sts.cn-north-1.amazonaws.com.cn",
+            "https://iam.us-gov.amazonaws.com",
+            "https://sts.us-gov-west-1.amazonaws.com",
+            "https://sts.us-iso-east-1.c2s.ic.gov",
+            "https://vpce-0a1b-2c3d.sts.us-east-1.vpce.amazonaws.com",
+        ] {
             assert_eq!(endpoint(own).unwrap().foreign(), None, "{own}");
         }
-        for foreign in
-            ["https://notamazonaws.com", "https://amazonaws.com.evil.example", "http://127.0.0.1:1"]
-        {
+        for foreign in [
+            "https://notamazonaws.com",
+            "https://amazonaws.com.evil.example",
+            "http://127.0.0.1:1",
+            // Anybody can rent these.
+            "https://sts.s3.amazonaws.com",
+            "https://sts.s3-eu-west-1.amazonaws.com",
+            "https://abc123.execute-api.eu-west-1.amazonaws.com",
+            "https://sts.eu-west-1.elb.amazonaws.com",
+            "https://vpce-0a1b.vpce-svc-0a1b.us-east-1.vpce.amazonaws.com",
+            "https://amazonaws.com",
+        ] {
             assert_eq!(endpoint(foreign).unwrap().foreign().as_deref(), Some(foreign));
         }
     }
