@@ -337,6 +337,10 @@ pub struct Why {
 
 /// `mfa-agent aws-mfa`
 #[derive(Debug, Default, PartialEq, Eq, Args)]
+#[expect(
+    rustdoc::broken_intra_doc_links,
+    reason = "sections of AWS's files are in brackets, and this is the help's text"
+)]
 pub struct AwsMfa {
     /// The MFA device.
     #[arg(

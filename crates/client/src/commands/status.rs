@@ -251,6 +251,7 @@ mod tests {
             memory: Some(Memory::Locked),
             waiting: 2,
             sessions: vec![session, role],
+            left_out: 0,
             live: None,
             grants: Vec::new(),
         }
