@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use protocol::{Ask, Reply, Request};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, tool, wait_until};
 
 /// How many a crowd is.
 const CROWD: usize = 1_000;
@@ -126,6 +126,51 @@ fn a_gigabyte_of_garbage_costs_no_memory_and_no_session() {
     assert!(grown < 4 << 20, "{grown} bytes more");
     assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
     assert_eq!(sandbox.agent_pid(), pid);
+}
+
+#[test]
+fn ten_thousand_that_leave_at_any_moment_leave_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.log_in("dev");
+    let pid = sandbox.agent_pid();
+    let question =
+        b"{\"protocol\":1,\"request\":{\"credentials\":{\"profile\":\"dev\",\"ask\":\"never\"}}}\n";
+    let crowd = |times: usize| {
+        for number in 0..times {
+            let mut stream = UnixStream::connect(sandbox.socket()).unwrap();
+            // Nothing, a part of a question, or a question whose answer nobody reads.
+            let _ = stream.write_all(&question[..[0, 20, question.len()][number % 3]]);
+        }
+        assert!(matches!(sandbox.ask(credentials()), Reply::Credentials(_)));
+    };
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count();
+    // Who is root sees the agent's files.
+    let files = || std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+    crowd(1_000);
+    let (memory, files_before, threads_before) = (resident(pid), files(), threads());
+    crowd(10_000);
+    wait_until("all are gone", || files() <= files_before && threads() <= threads_before);
+    let grown = resident(pid).saturating_sub(memory);
+    assert!(grown < 4 << 20, "{grown} bytes more");
+}
+
+#[test]
+fn no_more_connections_than_files_is_no_busy_loop() {
+    let sandbox = Sandbox::new();
+    let agent = ["--nofile=24:24", env!("CARGO_BIN_EXE_mfa-agentd")];
+    let mut agent = sandbox.command(tool("prlimit"), agent).spawn().unwrap();
+    wait_until("the agent listens", || UnixStream::connect(sandbox.socket()).is_ok());
+    let pid = sandbox.agent_pid();
+    let silent: Vec<_> = (0..60).map(|_| UnixStream::connect(sandbox.socket()).unwrap()).collect();
+    // Behind all of them: served once the silent ones are cut off, after seconds without a file to be had.
+    assert_eq!(sandbox.agent_pid(), pid);
+    drop(silent);
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    assert!(ticks < 100, "{ticks} hundredths of a second of processor time");
+    assert_eq!(sandbox.run(&["agent", "stop"]).status, 0);
+    assert!(agent.wait().unwrap().success());
 }
 
 /// How many bytes of memory a process has.

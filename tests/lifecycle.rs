@@ -119,6 +119,23 @@ fn a_termination_signal_is_a_clean_end() {
 }
 
 #[test]
+fn it_ends_at_once_though_aws_does_not_answer() {
+    let sandbox = Sandbox::new();
+    let hold = sandbox.simulator.hold("GetSessionToken");
+    let client = sandbox.client(["login", "dev", "--code", "000001"]).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(sandbox.simulator.wait_for_calls("GetSessionToken", 1, std::time::Duration::from_secs(20)));
+    sandbox.signal_agent(rustix::process::Signal::PIPE);
+    let pid = sandbox.agent_pid();
+    let start = std::time::Instant::now();
+    signal(pid, rustix::process::Signal::TERM);
+    wait_for_end(pid);
+    // Well before AWS's fifteen seconds are over.
+    assert!(start.elapsed().as_secs() < 8);
+    assert_eq!(Run::from(client.wait_with_output().unwrap()).status, 6);
+    drop(hold);
+}
+
+#[test]
 fn it_takes_only_its_own_socket_away() {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.run(&["agent", "start"]).status, 0);

@@ -2,7 +2,7 @@
 
 use protocol::{Reply, Request};
 
-use crate::support::{Sandbox, exported, key_of};
+use crate::support::{Run, Sandbox, exported, key_of};
 
 #[test]
 fn one_code_opens_a_session_that_signs() {
@@ -128,6 +128,32 @@ fn stale_variables_of_the_caller_do_not_reach_sts() {
     let run = sandbox.run(&["env", "dev", "--code", &sandbox.code()]);
     assert_eq!(run.status, 0, "{run:?}");
     assert_eq!(sandbox.simulator.calls_of("GetSessionToken")[0].region.as_deref(), Some("eu-central-1"));
+}
+
+#[test]
+fn files_and_endpoint_of_a_caller_change_nothing_of_a_running_agent() {
+    let sandbox = Sandbox::new();
+    sandbox.log_in("dev");
+    let elsewhere = aws_simulator::Simulator::start();
+    sandbox.write("project/config", "[profile dev]\nmfa_serial = arn:aws:iam::999999999999:mfa/mallory\n");
+    sandbox
+        .write("project/credentials", "[dev]\naws_access_key_id = AKIAEVIL\naws_secret_access_key = evil\n");
+    let mut caller = sandbox.client(["env", "dev"]);
+    caller
+        .env("AWS_CONFIG_FILE", sandbox.home().join("project/config"))
+        .env("AWS_SHARED_CREDENTIALS_FILE", sandbox.home().join("project/credentials"))
+        .env("AWS_ENDPOINT_URL", elsewhere.endpoint());
+    let run = Run::of(&mut caller);
+    assert_eq!((run.status, run.stdout), (0, sandbox.run(&["env", "dev"]).stdout));
+    // Nor where it opens a new session.
+    let code = sandbox.code();
+    let mut login = sandbox.client(["login", "dev", "--force", "--code", &code]);
+    assert_eq!(
+        Run::of(login.envs(caller.get_envs().filter_map(|(name, value)| Some((name, value?))))).status,
+        0
+    );
+    assert_eq!(sandbox.simulator.calls_of("GetSessionToken").len(), 2);
+    assert!(elsewhere.calls().is_empty());
 }
 
 #[test]

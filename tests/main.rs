@@ -10,6 +10,7 @@ mod crowds;
 mod errors;
 mod exec;
 mod faults;
+mod hardening;
 mod hooks;
 mod kills;
 mod lifecycle;

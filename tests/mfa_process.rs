@@ -258,6 +258,21 @@ fn the_command_is_ended_with_the_last_who_waits() {
 }
 
 #[test]
+fn a_command_that_outlives_the_agent_keeps_nothing_of_it() {
+    let sandbox = sandbox(r#"echo $$ > "$HOME/pids"; exec sleep 1000"#);
+    let pids = pipe(&sandbox, "pids");
+    let client = sandbox.client(["env", "dev"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let command: i32 = fs::read_to_string(&pids).unwrap().trim().parse().unwrap();
+    sandbox.kill_agent();
+    assert_eq!(Run::from(client.wait_with_output().unwrap()).stdout, "false\n");
+    assert!(fs::exists(format!("/proc/{command}")).unwrap(), "nobody was there to end it");
+    // Neither the lock nor the socket is held by what is left.
+    sandbox.log_in("dev");
+    let command = rustix::process::Pid::from_raw(command).unwrap();
+    rustix::process::kill_process(command, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
 fn nothing_of_it_stays_in_memory() {
     let sandbox = sandbox(r#": SEED5EED5EED; cat "$HOME/code""#);
     let code = provide_code(&sandbox);

@@ -3,9 +3,11 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use aws_simulator::Role;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{ACCOUNT, Run, Sandbox, exported};
 
@@ -119,7 +121,28 @@ fn an_expired_session_is_not_given_out_and_the_prompt_says_so() {
     let run = sandbox.run(&["env", "dev", "--no-prompt"]);
     assert_eq!((run.status, run.stdout.as_str()), (3, "false\n"));
     assert!(run.stderr.contains("expired"), "{run:?}");
-    drop(lease);
+    assert!(!std::path::Path::new(&lease).exists());
+    // However often a script asks, AWS is not called for it.
+    for _ in 0..20 {
+        assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 3);
+    }
+    assert_eq!(sandbox.simulator.calls().len(), 1);
+}
+
+#[test]
+fn a_session_that_ended_while_the_agent_was_stopped_is_not_given_out() {
+    let mut sandbox = Sandbox::new();
+    let clock = with_clock(&mut sandbox);
+    sandbox.log_in("dev");
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+    let agent = Pid::from_raw(sandbox.agent_pid()).unwrap();
+    kill_process(agent, Signal::STOP).unwrap();
+    sandbox.advance(&clock, 43_201);
+    // It is in line before the agent goes on.
+    let waiting = sandbox.client(["env", "dev", "--no-prompt"]).stdout(Stdio::piped()).spawn().unwrap();
+    kill_process(agent, Signal::CONT).unwrap();
+    let run = Run::from(waiting.wait_with_output().unwrap());
+    assert_eq!((run.status, run.stdout.as_str()), (3, "false\n"));
 }
 
 #[test]

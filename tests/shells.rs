@@ -120,6 +120,27 @@ fn a_failure_is_false_in_every_shell() {
 }
 
 #[test]
+fn stdout_has_code_and_nothing_else() {
+    let sandbox = Sandbox::new();
+    let mut printed = vec![sandbox.run(&["env", "dev", "--no-prompt"]), sandbox.run(&["env", "gone"])];
+    printed.push(sandbox.run(&["env", "dev", "--code", "000001"]));
+    printed.push(sandbox.run(&["env", "--what"]));
+    sandbox.log_in("dev");
+    printed.push(sandbox.run(&["env", "dev"]));
+    printed.push(sandbox.run(&["env", "dev", "--live"]));
+    printed.push(sandbox.run(&["env", "--unset"]));
+    assert_eq!(sandbox.run(&["lock"]).status, 0);
+    printed.push(sandbox.run(&["env", "dev"]));
+    for run in printed {
+        assert!(!run.stdout.is_empty() && (run.status == 0) == run.stderr.is_empty(), "{run:?}");
+        for line in run.stdout.lines() {
+            let word = line.split(' ').next().unwrap();
+            assert!(["export", "unset", "false"].contains(&word), "{line}");
+        }
+    }
+}
+
+#[test]
 fn an_unquoted_eval_still_sets_all() {
     let sandbox = Sandbox::new();
     sandbox.log_in("dev");

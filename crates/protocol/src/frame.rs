@@ -143,4 +143,31 @@ mod tests {
         };
         assert!(!format!("{request:?}").contains("123456"));
     }
+
+    #[test]
+    fn no_change_of_a_byte_and_no_cut_is_a_panic() {
+        let lines: [&[u8]; 3] = [
+            b"{\"protocol\":1,\"request\":{\"credentials\":{\"profile\":\"dev\\n\",\"ask\":\"person\"}}}",
+            b"{\"protocol\":1,\"request\":{\"login\":{\"profile\":null,\"code\":\"123456\",\"duration\":900}}}",
+            b"{\"protocol\":1,\"request\":\"status\"}",
+        ];
+        let mut understood = 0;
+        for line in lines {
+            assert!(decode::<Envelope>(line).is_ok());
+            for at in 0..line.len() {
+                assert!(decode::<Envelope>(&line[..at]).is_err(), "a part of a request is none");
+                let mut changed = line.to_vec();
+                for byte in 0..=255 {
+                    changed[at] = byte;
+                    // What is still a request reads back as the same.
+                    if let Ok(envelope) = decode::<Envelope>(&changed) {
+                        let again = encode(&envelope).unwrap();
+                        assert_eq!(encode(&decode::<Envelope>(&again).unwrap()).unwrap(), again);
+                        understood += 1;
+                    }
+                }
+            }
+        }
+        assert!(understood > 1_000, "{understood}");
+    }
 }
