@@ -201,7 +201,7 @@ fn no_test_file_is_forgotten() {
 #[test]
 fn the_documents_name_files_and_tests_that_exist() {
     let tests: String = sources("tests").into_iter().chain(sources("crates")).map(|(_, text)| text).collect();
-    for document in ["ARCHITECTURE.md", "SECURITY.md"] {
+    for document in ["ARCHITECTURE.md", "SECURITY.md", "docs/requirements.md"] {
         let text = fs::read_to_string(repository().join(document)).unwrap();
         for word in text.split('`').skip(1).step_by(2) {
             if let Some((file, test)) = word.split_once("::")
@@ -214,4 +214,47 @@ fn the_documents_name_files_and_tests_that_exist() {
             }
         }
     }
+}
+
+#[test]
+fn every_requirement_has_its_number_and_a_test_that_exists() {
+    let text = fs::read_to_string(repository().join("docs/requirements.md")).unwrap();
+    let mut count = 0;
+    for line in text.lines() {
+        let Some((number, rest)) = line.split_once(". ") else { continue };
+        let Ok(number) = number.parse::<usize>() else { continue };
+        count += 1;
+        assert_eq!(number, count, "{line}");
+        let mut named = 0;
+        // The crate or file that the last name was in: it goes for those after it.
+        let mut place = None;
+        let mut words = rest.split('`');
+        assert!(words.next().is_some_and(|words| words.starts_with("Given ")), "{line}");
+        while let (Some(word), after) = (words.next(), words.next()) {
+            if let Some((file, test)) = word.split_once("::") {
+                place = Some(vec![repository().join(file)]);
+                assert!(has_test(place.as_deref().unwrap(), test), "{line}");
+                named += 1;
+            } else if after == Some(": ") && repository().join("crates").join(word).is_dir() {
+                let files = sources(&format!("crates/{word}"));
+                place = Some(files.into_iter().map(|(path, _)| path).collect());
+            } else if let Some(place) = &place {
+                assert!(has_test(place, word), "no test {word}: {line}");
+                named += 1;
+            }
+        }
+        assert!(named > 0, "no test: {line}");
+    }
+    assert!(count >= 100, "{count} requirements");
+}
+
+/// Whether one of these files has a test of this name.
+fn has_test(files: &[PathBuf], name: &str) -> bool {
+    files.iter().any(|file| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.find(&format!("fn {name}()")).is_some_and(|at| {
+            // Its attributes are right before it.
+            text[..at].rsplit("\n\n").next().is_some_and(|before| before.contains("test]"))
+        })
+    })
 }
