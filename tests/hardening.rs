@@ -37,7 +37,9 @@ fn traced(sandbox: &Sandbox, calls: &str) -> (Child, PathBuf) {
 /// The agent where this call of the system always fails so.
 fn without(sandbox: &Sandbox, call: &str, error: &str) -> Run {
     let inject = format!("inject={call}:error={error}");
-    Run::of(&mut sandbox.command(tool("strace"), ["-f", "-o", "/dev/null", "-e", &inject, AGENT]))
+    // One that starts all the same is ended.
+    let arguments = ["-f", "-o", "/dev/null", "-e", &inject, "timeout", "20", AGENT];
+    Run::of(&mut sandbox.command(tool("strace"), arguments))
 }
 
 #[test]
