@@ -168,12 +168,21 @@ __mfa_agent_complete() {
   COMPREPLY=()
   if [[ ${COMP_CWORD:-0} -eq 1 ]]; then
     # shellcheck disable=SC2207
-    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent env init lock login logout profiles status unlock use' -- "${COMP_WORDS[1]-}"))
+    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent env init keys lock login logout profiles status unlock use' -- "${COMP_WORDS[1]-}"))
   else
     case ${COMP_WORDS[1]-} in
       env | login | logout | status | use)
         # shellcheck disable=SC2207
         COMPREPLY=($(\builtin compgen -W "$("$__mfa_agent_bin" hook profiles 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]-}"))
+        ;;
+      keys)
+        if [[ $COMP_CWORD -eq 2 ]]; then
+          # shellcheck disable=SC2207
+          COMPREPLY=($(IFS=' ' \builtin compgen -W 'import list' -- "${COMP_WORDS[2]-}"))
+        elif [[ ${COMP_WORDS[2]-} == import ]]; then
+          # Files. bash 3.2 has no compopt.
+          \builtin compopt -o default 2>/dev/null || :
+        fi
         ;;
     esac
   fi

@@ -106,6 +106,8 @@ if status is-interactive
     end
 
     complete -c mfa-agent -f
-    complete -c mfa-agent -n __fish_use_subcommand -a 'agent env init lock login logout profiles status unlock use'
+    complete -c mfa-agent -n __fish_use_subcommand -a 'agent env init keys lock login logout profiles status unlock use'
+    complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and not __fish_seen_subcommand_from import list' -a 'import list'
+    complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from import' -F
     complete -c mfa-agent -n '__fish_seen_subcommand_from env login logout status use' -a '(command $__mfa_agent_bin hook profiles 2>/dev/null)'
 end

@@ -12,6 +12,7 @@ mod exec;
 mod faults;
 mod hardening;
 mod hooks;
+mod keys;
 mod kills;
 mod lifecycle;
 mod live;

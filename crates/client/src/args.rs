@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -101,6 +102,9 @@ pub enum Command {
         after_long_help = "Examples:\n  mfa-agent why\n  mfa-agent why dev                           is it the session of dev?"
     )]
     Why(Why),
+    /// Put a long-term key into ~/.aws/credentials, and show which are there
+    #[command(subcommand)]
+    Keys(Keys),
     /// Write a session to ~/.aws/credentials, for tools that read nothing else; as broamski/aws-mfa does
     #[command(
         infer_long_args = true,
@@ -333,6 +337,40 @@ pub struct Why {
     /// The profile whose session it should be.
     #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
+}
+
+/// `mfa-agent keys`
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum Keys {
+    /// Put an access key into ~/.aws/credentials: from the console's CSV file, or typed
+    #[command(
+        long_about = "Put an access key into ~/.aws/credentials: from the console's CSV file, or typed.\n\nFILE is what the AWS console gives (accessKeys.csv, credentials.csv), or a section as it stands in a credentials file. Without FILE the key is asked for on the terminal, the secret unseen. All else in ~/.aws/credentials stays as it is.\n\nThe key goes to --profile, else the name of the section in FILE, else AWS_PROFILE, else default.",
+        after_long_help = "Examples:\n  mfa-agent keys import --profile dev accessKeys.csv --remove-file\n  mfa-agent keys import --profile dev              asks for it\n  pass show aws/dev | mfa-agent keys import --profile dev -"
+    )]
+    Import(KeysImport),
+    /// List the profiles that rest on a long-term key, and the file that it is in
+    List {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `mfa-agent keys import`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct KeysImport {
+    /// The console's CSV file or a section of a credentials file, or - for stdin; else it is asked for
+    #[arg(value_name = "FILE|-")]
+    pub file: Option<PathBuf>,
+    /// Whose key, where FILE has several: a user's name, or a section's
+    #[arg(long, value_name = "NAME", requires = "file", value_parser = NonEmptyStringValueParser::new())]
+    pub user: Option<String>,
+    /// Replace another key that the profile has
+    #[arg(long)]
+    pub force: bool,
+    /// Delete FILE when the key is written
+    #[arg(long, requires = "file")]
+    pub remove_file: bool,
 }
 
 /// `mfa-agent aws-mfa`

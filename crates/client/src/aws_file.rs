@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use aws_files::{Ambiguous, Document, Kind, NotSettable, StoreError};
 
+use protocol::Secret;
+
 use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::shell::word;
@@ -37,6 +39,18 @@ pub fn edit(
 /// Whether a setting is there, which may be a secret.
 pub fn is_set(document: &Document, file: &Path, profile: &str, key: &str) -> Result<bool, Failure> {
     document.get(profile, key).map(|value| value.is_some()).map_err(|error| ambiguous(file, &error))
+}
+
+/// Whether a setting has this very value.
+pub fn is(
+    document: &Document,
+    file: &Path,
+    profile: &str,
+    key: &str,
+    value: &Secret,
+) -> Result<bool, Failure> {
+    let held = document.get(profile, key).map_err(|error| ambiguous(file, &error))?;
+    Ok(held == Some(value.expose()))
 }
 
 /// A setting's value, of one that is no secret: nobody wipes it.

@@ -7,6 +7,7 @@ mod env;
 mod exec;
 mod hook;
 mod init;
+mod keys;
 mod lock;
 mod login;
 mod logout;
@@ -39,6 +40,7 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
         }
         Command::Profiles(args) => profiles::run(args, profile, environment),
         Command::Why(args) => why::run(args, profile, environment),
+        Command::Keys(verb) => keys::run(verb, profile, environment),
         Command::AwsMfa(args) => aws_mfa::run(args, profile, environment),
         Command::Use(args) => hook::use_without_hook(args),
         Command::Init { shell } => init::run(*shell),

@@ -9,9 +9,9 @@ use crate::failure::{Exit, Failure};
 use crate::platform::{Event, Terminal};
 use protocol::sanitize::sanitize;
 
-/// How long nobody needs to answer a question whose answer is unseen.
+/// How long nobody needs to answer a question whose keys are taken one by one.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// The longest unseen answer, in bytes.
+/// The longest answer to one, in bytes.
 const LONGEST: usize = 1024;
 
 /// A line that the person types, or what was offered.
@@ -29,14 +29,30 @@ pub fn agrees(terminal: &Terminal, question: &str) -> Result<bool, Failure> {
     Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
+/// What the person types or pastes, shown as it is typed: printable ASCII alone. A secret to us, since it may be one
+/// that was pasted in the wrong place.
+pub fn shown(terminal: &mut Terminal, question: &str) -> Result<Secret, Failure> {
+    answer(terminal, question, true)
+}
+
 /// What the person types or pastes, unseen.
 pub fn unseen(terminal: &mut Terminal, question: &str) -> Result<Secret, Failure> {
+    answer(terminal, question, false)
+}
+
+/// Takes every key itself, so that the lines of a paste behind the first one are not echoed either.
+fn answer(terminal: &mut Terminal, question: &str, echo: bool) -> Result<Secret, Failure> {
     let cannot =
         |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot ask on the terminal: {error}"));
     // Before the question: what is typed at its sight is not echoed.
     terminal.take_keys().map_err(cannot)?;
     terminal.write(&format!("{}: ", sanitize(question)));
     let mut answer = Zeroizing::new(Vec::with_capacity(LONGEST));
+    let erase = |terminal: &Terminal, characters: usize| {
+        if echo {
+            terminal.write(&"\x08 \x08".repeat(characters));
+        }
+    };
     let typed = loop {
         let key = match terminal.wait(None, PATIENCE).map_err(cannot)? {
             Event::Key => terminal.key(),
@@ -47,12 +63,21 @@ pub fn unseen(terminal: &mut Terminal, question: &str) -> Result<Secret, Failure
             None | Some(0x03 | 0x04 | 0x1c | 0x1b) => break false,
             Some(b'\r' | b'\n') => break true,
             Some(0x7f | 0x08) => {
-                answer.pop();
+                let erased = answer.pop();
+                erase(terminal, usize::from(erased.is_some()));
             }
             // Ctrl-U, Ctrl-W.
-            Some(0x15 | 0x17) => answer.clear(),
-            Some(key) if answer.len() < LONGEST => answer.push(key),
-            Some(_) => {}
+            Some(0x15 | 0x17) => {
+                erase(terminal, answer.len());
+                answer.clear();
+            }
+            Some(key) if answer.len() == LONGEST || echo && !matches!(key, b' '..=b'~') => {}
+            Some(key) => {
+                answer.push(key);
+                if echo {
+                    terminal.write(char::from(key).encode_utf8(&mut [0; 4]));
+                }
+            }
         }
     };
     terminal.restore();

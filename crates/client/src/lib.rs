@@ -1,6 +1,7 @@
 //! What the person runs: arguments in, lines for the shell out. Blocking and small, since prompts wait for it.
 //! It opens no network connection; the agent does. It touches AWS's files where a person asked for a change of them.
 
+mod access_key;
 mod agent;
 mod args;
 mod aws_file;
@@ -9,6 +10,7 @@ mod commands;
 mod environment;
 mod failure;
 mod interview;
+mod key_text;
 mod message;
 mod mfa;
 mod output;

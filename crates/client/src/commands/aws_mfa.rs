@@ -8,6 +8,7 @@ use aws_files::{Document, Kind};
 use protocol::{Credentials, Refusal, Reply, Request, SESSION_SECONDS};
 
 use super::env;
+use crate::access_key::{self, AccessKey, last_four};
 use crate::agent::{Agent, unexpected};
 use crate::args::{AwsMfa, Code, LogLevel};
 use crate::aws_file::{self, get, has, is_set, set};
@@ -295,36 +296,20 @@ impl<'a> Invocation<'a> {
             Some(suffix) => format!("{profile}-{suffix}"),
         };
         let id = interview::unseen(&mut terminal, "aws_access_key_id")?;
-        let wrong = |what: &str| {
-            Failure::new(Exit::Usage, what.to_owned())
-                .hint("AWS console, Security credentials, Access keys shows the id, and the secret once")
-        };
-        let made_of = |text: &str, more: &str| {
-            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
-        };
-        if !made_of(id.expose(), "_") || !(16..=128).contains(&id.expose().len()) {
-            return Err(wrong("that is no aws_access_key_id: 16 to 128 letters and digits"));
-        }
-        if id.expose().starts_with("ASIA") {
-            return Err(wrong("that is the id of a temporary key, and those open no MFA session"));
-        }
+        access_key::check_id(&id).map_err(access_key::mistyped)?;
         let secret = interview::unseen(&mut terminal, "aws_secret_access_key")?;
-        if !made_of(secret.expose(), "/+=") {
-            return Err(wrong("that is no aws_secret_access_key: letters, digits, / and +"));
-        }
+        let key = AccessKey::new(id, secret).map_err(access_key::mistyped)?;
         let file = &self.file;
         let document = aws_file::read(file, Kind::Credentials)?;
         let held = get(&document, file, &long_term, "aws_access_key_id")?;
-        if let Some(held) = held.filter(|held| *held != id.expose()) {
-            let last_four = held.get(held.len().saturating_sub(4)..).unwrap_or_default();
-            let question = format!("[{long_term}] has the key …{last_four} already. Replace it?");
+        if let Some(held) = held.filter(|held| *held != key.id()) {
+            let question = format!("[{long_term}] has the key …{} already. Replace it?", last_four(&held));
             if !interview::agrees(&terminal, &question)? {
                 return Err(Failure::cancelled());
             }
         }
         aws_file::edit(file, Kind::Credentials, |document| {
-            set(document, file, &long_term, "aws_access_key_id", id.expose())?;
-            set(document, file, &long_term, "aws_secret_access_key", secret.expose())?;
+            key.set(document, file, &long_term)?;
             match &self.args.device {
                 Some(device) => set(document, file, &long_term, "aws_mfa_device", device),
                 None => Ok(()),

@@ -11,7 +11,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -97,6 +97,27 @@ fn write_all(stream: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// All that a file, a pipe or stdin holds, at most `limit` bytes of it. Nothing of it stays in a buffer.
+pub fn read_all(file: impl AsFd, limit: usize) -> io::Result<zeroize::Zeroizing<Vec<u8>>> {
+    let mut bytes = zeroize::Zeroizing::new(vec![0; limit]);
+    let mut length = 0;
+    while length < limit {
+        match rustix::io::read(&file, &mut bytes[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+/// A file's permissions; none where there is no such file.
+pub fn mode(path: &Path) -> Option<u32> {
+    Some(path.metadata().ok()?.permissions().mode() & 0o7777)
 }
 
 /// One line of stdin without its end, at most `limit` bytes; nothing of what follows is taken.
