@@ -62,6 +62,16 @@ impl Service {
         self.owner.as_deref()
     }
 
+    /// Whether the service runs, or is started by the first call. Starts nothing.
+    pub async fn is_there(&self) -> zbus::Result<bool> {
+        if self.owner.is_some() {
+            return Ok(true);
+        }
+        let names = self.connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "ListActivatableNames", &());
+        let names: Vec<String> = names.await?.body().deserialize()?;
+        Ok(names.iter().any(|name| name == self.name))
+    }
+
     /// Calls a method of the service.
     pub async fn call<Body>(
         &mut self,

@@ -70,9 +70,7 @@ impl Endpoint {
 
     /// The URL, where it is not one of AWS's own, for people to see.
     pub fn foreign(&self) -> Option<String> {
-        let url = self.url.as_deref()?;
-        let host = host(url).unwrap_or_default();
-        (!is_awss_own(host)).then(|| without_password("", url))
+        foreign(self.url.as_deref()?)
     }
 
     /// The endpoint in an error's words.
@@ -150,6 +148,12 @@ fn may_carry_credentials(url: &str) -> bool {
     let loopback = host == "localhost"
         || host.trim_matches(['[', ']']).parse().is_ok_and(|address: IpAddr| address.is_loopback());
     url.starts_with("https://") || url.starts_with("http://") && loopback
+}
+
+/// The URL, where it is not one of AWS's own, for people to see.
+pub fn foreign(url: &str) -> Option<String> {
+    let host = host(url).unwrap_or_default();
+    (!is_awss_own(host)).then(|| without_password("", url))
 }
 
 /// The host of a URL, without user and port.

@@ -69,6 +69,16 @@ impl Logind {
     }
 }
 
+/// Why nothing is ever heard of it.
+pub async fn problem() -> Option<String> {
+    let look = async { Service::connect(Builder::system(), LOGIND, &[]).await?.is_there().await };
+    match limited(look).await {
+        Ok(true) => None,
+        Ok(false) => Some("no systemd-logind".to_owned()),
+        Err(error) => Some(format!("no system bus: {error}")),
+    }
+}
+
 async fn listen(events: &mpsc::UnboundedSender<Event>, delay_sleep: bool) -> zbus::Result<()> {
     let rules = [
         format!("path='{MANAGER_PATH}',interface='{MANAGER}',member='PrepareForSleep'"),

@@ -38,3 +38,8 @@ impl Logind {
         std::future::pending().await
     }
 }
+
+/// Why nothing is ever heard.
+pub async fn problem() -> Option<String> {
+    Some("no systemd-logind on this system".to_owned())
+}

@@ -15,7 +15,11 @@ use crate::environment::DataFolders;
 use crate::vault::{SessionKey, pairs};
 
 #[cfg(not(target_os = "macos"))]
+pub use freedesktop::problem;
+#[cfg(not(target_os = "macos"))]
 use freedesktop::serve;
+#[cfg(target_os = "macos")]
+pub use native::problem;
 #[cfg(target_os = "macos")]
 use native::serve;
 

@@ -98,11 +98,32 @@ fn file_at(path: &Path) -> (u64, u64) {
     platform::same_file(path).unwrap_or_default()
 }
 
+/// The program that this process runs.
+#[derive(Debug)]
+pub struct OwnProgram {
+    path: PathBuf,
+    file: Option<(u64, u64)>,
+}
+
+impl OwnProgram {
+    /// The one that was just started from here.
+    pub fn started(path: &Path) -> Self {
+        Self { path: path.to_owned(), file: platform::same_file(path) }
+    }
+
+    /// Another one lies there by now, or none.
+    pub fn is_replaced(&self) -> bool {
+        platform::same_file(&self.path) != self.file
+    }
+}
+
 /// What this agent is.
 #[derive(Debug)]
 pub struct Identity {
     /// Its socket.
     pub socket: OwnSocket,
+    /// Its program.
+    pub program: OwnProgram,
     /// When it started.
     pub started: Instant,
 }
@@ -230,6 +251,7 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
             let held = sessions.state().describe(Now::read());
             Ok(Reply::Sessions(as_many_as_fit(held.into_iter().skip(after))))
         }
+        Request::Health => Ok(Reply::Health(sessions.health(identity.program.is_replaced()).await)),
         Request::Profiles { after } => sessions.files().await.map(|files| {
             let profiles = profile::list(&files, after.as_deref());
             Reply::Profiles(as_many_as_fit(profiles.into_iter()))
@@ -312,6 +334,7 @@ fn subject(request: &Request) -> Option<String> {
         Request::Restart
         | Request::Status
         | Request::Sessions { .. }
+        | Request::Health
         | Request::Profiles { .. }
         | Request::Given { .. }
         | Request::Sections { .. }

@@ -24,7 +24,7 @@ use crate::handover::{Estate, InheritedSocket, Testator};
 use crate::journal::Peer;
 use crate::lease::Leases;
 use crate::platform::{self, Alarm, FolderWatch};
-use crate::requests::{self, Identity, OwnSocket};
+use crate::requests::{self, Identity, OwnProgram, OwnSocket};
 use crate::sealed::Sealer;
 use crate::sessions::{Sessions, State};
 use crate::traffic::{Restarted, Traffic};
@@ -145,7 +145,8 @@ fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
         }
         let sessions = Arc::new(Sessions::new(environment, means.state, means.sealer, means.coming_back));
         sessions.watch_programs();
-        let identity = Arc::new(Identity { socket, started: Instant::now() });
+        let program = OwnProgram::started(&means.program);
+        let identity = Arc::new(Identity { socket, program, started: Instant::now() });
         let served = Served { address, program: means.program, lock: means.lock, identity, sessions };
         served.serve(listener, conversations, alarm).await;
         // Not before the socket is gone: who gets the lock next makes its own.

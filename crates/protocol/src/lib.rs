@@ -180,6 +180,8 @@ pub enum Request {
         /// How many are known already.
         after: usize,
     },
+    /// Does all work that you rest on? Answered by [`Reply::Health`], without a call to AWS.
+    Health,
     /// What do the AWS config files offer? Answered by [`Reply::Profiles`], as many as fit a line: ask again
     /// after the last one, until there are none.
     Profiles {
@@ -286,6 +288,8 @@ pub enum Reply {
     Sessions(Vec<Session>),
     /// To [`Request::Status`].
     Status(Status),
+    /// To [`Request::Health`].
+    Health(Health),
     /// To [`Request::Profiles`].
     Profiles(Vec<Profile>),
     /// To [`Request::Given`].
@@ -534,6 +538,29 @@ pub struct Grant {
     /// It was ended by `logout`, and tells who still asks.
     #[serde(default)]
     pub ended: bool,
+}
+
+/// What the agent rests on, as it is at this moment. Nothing secret.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Health {
+    /// Its program was replaced since it started.
+    #[serde(default)]
+    pub replaced: bool,
+    /// Why its own configuration cannot be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Refusal>,
+    /// The endpoints that are not AWS's own, by what names them: a variable, or `endpoint_url of PROFILE`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub endpoints: BTreeMap<String, String>,
+    /// Why no notification can be shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<String>,
+    /// Why nobody can be asked on the desktop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompter: Option<String>,
+    /// Why nobody tells it of what shall lock it (`lock_on`); none, too, where nothing shall.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_on: Option<String>,
 }
 
 /// How the key is kept under which sessions are held encrypted.

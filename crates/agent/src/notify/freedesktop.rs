@@ -90,6 +90,20 @@ pub async fn serve(
     }
 }
 
+/// Why nothing can be shown; shows nothing.
+pub async fn problem() -> Option<String> {
+    let look = async {
+        let bus = Service::connect(Builder::session(), SERVER, &[]).await?;
+        bus.is_there().await
+    };
+    match tokio::time::timeout(LIMIT, look).await {
+        Ok(Ok(true)) => None,
+        Ok(Ok(false)) => Some("no notification server".to_owned()),
+        Ok(Err(error)) => Some(format!("no session bus: {error}")),
+        Err(_) => Some("the session bus does not answer".to_owned()),
+    }
+}
+
 /// Brings the screen to what it shall be.
 async fn show(bus: &mut Option<Bus>, notice: Option<&Notice>, icons: &DataFolders) -> Result<(), String> {
     let connected = match (bus.as_mut(), notice) {

@@ -7,6 +7,11 @@ use tokio::sync::{mpsc, watch};
 use super::{Event, Notice, Screen};
 use crate::environment::DataFolders;
 
+/// Why nothing can be shown: the notification centre is always there.
+pub async fn problem() -> Option<String> {
+    None
+}
+
 /// Shows what is wanted, until nobody wants anything any more.
 pub async fn serve(
     mut wanted: watch::Receiver<Screen>,

@@ -1,0 +1,46 @@
+//! What the agent rests on: its configuration, its endpoints, the desktop.
+
+use protocol::Health;
+
+use super::Sessions;
+use crate::endpoint::foreign;
+use crate::{logind, notify, prompter};
+
+impl Sessions {
+    /// Takes a look at all of it. Calls nobody at AWS, and starts nothing.
+    pub async fn health(&self, replaced: bool) -> Health {
+        let configuration = self.configuration();
+        let waits = configuration.as_ref().is_ok_and(|configuration| configuration.lock_on != <_>::default());
+        let variables = self.environment.shown().iter();
+        let mut endpoints: Vec<(String, String)> = variables
+            .filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL"))
+            .map(|(name, url)| (name.clone(), url.clone()))
+            .collect();
+        // What is wrong with the files is told by those who need them.
+        if let Ok(files) = self.files().await {
+            endpoints.extend(files.names().filter_map(|name| {
+                let url = files.section(name)?.get("endpoint_url")?;
+                Some((format!("endpoint_url of {name}"), url.to_owned()))
+            }));
+        }
+        let endpoints = endpoints.into_iter().filter_map(|(source, url)| Some((source, foreign(&url)?)));
+        let (notifications, lock_on) =
+            tokio::join!(notify::problem(), async { if waits { logind::problem().await } else { None } });
+        let prompter = configuration.as_ref().map_or(None, |configuration| {
+            let configured = configuration.prompter.as_deref();
+            let found = prompter::find(configured, &self.environment.of_children);
+            found.is_empty().then(|| match configured {
+                Some(name) => format!("{name}, the prompter of config.toml, is not found"),
+                None => "neither pinentry nor zenity nor kdialog is found".to_owned(),
+            })
+        });
+        Health {
+            replaced,
+            configuration: configuration.err(),
+            endpoints: endpoints.collect(),
+            notifications,
+            prompter,
+            lock_on,
+        }
+    }
+}
