@@ -140,6 +140,11 @@ case :${SHELLOPTS-}: in
     ;;
 esac
 function mfa-agent {
+  if [[ " $* " == *" doctor "* ]]; then
+    # The one who cannot see it from outside.
+    MFA_AGENT_HOOK=bash \command "$__mfa_agent_bin" "$@"
+    \builtin return
+  fi
   if [[ ${1-} != use || " $* " == *" -h "* || " $* " == *" --help "* ]]; then
     \command "$__mfa_agent_bin" "$@"
     \builtin return
@@ -168,10 +173,10 @@ __mfa_agent_complete() {
   COMPREPLY=()
   if [[ ${COMP_CWORD:-0} -eq 1 ]]; then
     # shellcheck disable=SC2207
-    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent env init keys lock login logout profiles status unlock use' -- "${COMP_WORDS[1]-}"))
+    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent doctor env init keys lock login logout profiles status unlock use' -- "${COMP_WORDS[1]-}"))
   else
     case ${COMP_WORDS[1]-} in
-      env | login | logout | status | use)
+      doctor | env | login | logout | status | use)
         # shellcheck disable=SC2207
         COMPREPLY=($(\builtin compgen -W "$("$__mfa_agent_bin" hook profiles 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]-}"))
         ;;

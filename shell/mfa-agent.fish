@@ -88,6 +88,12 @@ if status is-interactive
 
     # `mfa-agent use` acts on this shell; everything else is the program's own.
     function mfa-agent --description 'AWS sessions with MFA'
+        if builtin contains -- doctor $argv
+            # The one who cannot see it from outside.
+            set -lx MFA_AGENT_HOOK fish
+            command $__mfa_agent_bin $argv
+            return
+        end
         if builtin test "$argv[1]" != use; or builtin contains -- -h $argv; or builtin contains -- --help $argv
             command $__mfa_agent_bin $argv
             return
@@ -106,8 +112,8 @@ if status is-interactive
     end
 
     complete -c mfa-agent -f
-    complete -c mfa-agent -n __fish_use_subcommand -a 'agent env init keys lock login logout profiles status unlock use'
+    complete -c mfa-agent -n __fish_use_subcommand -a 'agent doctor env init keys lock login logout profiles status unlock use'
     complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and not __fish_seen_subcommand_from import list' -a 'import list'
     complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from import' -F
-    complete -c mfa-agent -n '__fish_seen_subcommand_from env login logout status use' -a '(command $__mfa_agent_bin hook profiles 2>/dev/null)'
+    complete -c mfa-agent -n '__fish_seen_subcommand_from doctor env login logout status use' -a '(command $__mfa_agent_bin hook profiles 2>/dev/null)'
 end

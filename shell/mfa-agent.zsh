@@ -93,6 +93,11 @@ __mfa_agent_reckon() {
 function mfa-agent {
   \builtin emulate -L zsh
   \builtin setopt no_xtrace no_verbose
+  if [[ " $* " == *' doctor '* ]]; then
+    # The one who cannot see it from outside.
+    MFA_AGENT_HOOK=zsh \command "$__mfa_agent_bin" "$@"
+    \builtin return
+  fi
   if [[ ${1-} != use || " $* " == *' -h '* || " $* " == *' --help '* ]]; then
     \command "$__mfa_agent_bin" "$@"
     \builtin return
@@ -112,10 +117,10 @@ function mfa-agent {
 __mfa_agent_complete() {
   \builtin emulate -L zsh
   if ((CURRENT == 2)); then
-    compadd agent env init keys lock login logout profiles status unlock use
+    compadd agent doctor env init keys lock login logout profiles status unlock use
   else
     case ${words[2]} in
-      env | login | logout | status | use) compadd -- ${(f)"$("$__mfa_agent_bin" hook profiles 2>/dev/null)"} ;;
+      doctor | env | login | logout | status | use) compadd -- ${(f)"$("$__mfa_agent_bin" hook profiles 2>/dev/null)"} ;;
       keys) if ((CURRENT == 3)); then compadd import list; elif [[ ${words[3]} == import ]]; then _files; fi ;;
     esac
   fi

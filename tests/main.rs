@@ -7,6 +7,7 @@ mod concurrency;
 mod confirm;
 mod consumers;
 mod crowds;
+mod doctor;
 mod errors;
 mod exec;
 mod faults;

@@ -9,7 +9,7 @@ use interprocess::local_socket::traits::StreamCommon;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName};
 use protocol::address::{self, Address, AddressError, Surroundings};
 use protocol::frame::{self, MAX_LINE};
-use protocol::{Ask, Envelope, PROTOCOL, Profile, Refusal, Reply, Request, StartReport, Status};
+use protocol::{Ask, Envelope, PROTOCOL, Profile, Refusal, Reply, Request, Sections, StartReport, Status};
 use zeroize::Zeroizing;
 
 use crate::environment::Environment;
@@ -78,20 +78,21 @@ impl Agent {
 
     /// The reply of the agent, which is started where none runs.
     pub fn ask(&self, request: Request, interrupt: Interrupt<'_>) -> Result<Answer, Failure> {
-        let connection = match self.connect()? {
-            Some(connection) => connection,
+        self.exchange(self.reach()?.connection, request, interrupt)
+    }
+
+    /// The agent, which is started where none runs.
+    pub fn reach(&self) -> Result<Started, Failure> {
+        match self.connect()? {
+            Some(connection) => Ok(Started { connection, pid: None }),
             // It may lead to another host, so nothing is started in its place unasked.
             None if self.address.overridden => {
                 let socket = self.address.socket.display();
-                return Err(Failure::new(
-                    Exit::Agent,
-                    format!("no agent at {socket}, which MFA_AGENT_SOCK names"),
-                )
-                .hint("unset MFA_AGENT_SOCK to use this host's agent, or mfa-agent agent start"));
+                Err(Failure::new(Exit::Agent, format!("no agent at {socket}, which MFA_AGENT_SOCK names; mfa-agent agent start begins one there"))
+                    .hint("unset MFA_AGENT_SOCK"))
             }
-            None => self.start()?.connection,
-        };
-        self.exchange(connection, request, interrupt)
+            None => self.start(),
+        }
     }
 
     /// The reply of the agent that runs; `None` where none does.
@@ -159,6 +160,15 @@ impl Agent {
         Ok(Some(status))
     }
 
+    /// What the AWS config files hold for SDKs to find in these sections; the agent is started for it.
+    pub fn sections(&self, profiles: Vec<String>) -> Result<Sections, Failure> {
+        match self.ask(Request::Sections { profiles }, None)?.reply {
+            Reply::Sections(sections) => Ok(sections),
+            Reply::Refused(refusal) => Err(message::refused(&refusal)),
+            _ => Err(unexpected()),
+        }
+    }
+
     /// A connection to the agent that runs; `None` where none does.
     fn connect(&self) -> Result<Option<Connection>, Failure> {
         if !self.folder_checked && !self.check_folder()? {
@@ -191,7 +201,7 @@ impl Agent {
                                 socket.display()
                             ),
                         )
-                        .hint(format!("move it away: mv {0} {0}.old", word(&socket.to_string_lossy())))),
+                        .hint(format!("mv {0} {0}.old", word(&socket.to_string_lossy())))),
                         _ => Ok(None),
                     };
                 }
@@ -276,9 +286,24 @@ impl Agent {
 }
 
 fn unusable(error: &AddressError) -> Failure {
-    Failure::new(Exit::Agent, error.to_string()).hint(
-        "it must be a real folder of your own with mode 0700: move it away, or set XDG_RUNTIME_DIR to one",
-    )
+    let path = |path: &Path| word(&path.to_string_lossy());
+    let hint = match error {
+        AddressError::Open { path: folder, .. } => format!("chmod 700 {}", path(folder)),
+        AddressError::NotFolder(folder) | AddressError::Foreign { path: folder, .. } => {
+            // Above our own it is the system's, as XDG_RUNTIME_DIR is that of another user after `su`.
+            if folder.components().any(|part| part.as_os_str() == "mfa-agent") {
+                format!("mv {0} {0}.old", path(folder))
+            } else {
+                "unset XDG_RUNTIME_DIR".to_owned()
+            }
+        }
+        AddressError::NotAbsolute { variable, .. } => format!("unset {variable}"),
+        AddressError::Io { path: folder, .. } => format!("see who may look at it: ls -ld {}", path(folder)),
+        AddressError::TooLong(_) | AddressError::NoFolder => {
+            "set XDG_RUNTIME_DIR to a folder of your own with mode 0700 and a short path".to_owned()
+        }
+    };
+    Failure::new(Exit::Agent, error.to_string()).hint(hint)
 }
 
 /// Starts the agent's program: its pid once it listens, `None` where another one runs already.
@@ -415,6 +440,7 @@ fn patience(request: &Request) -> Duration {
         | Request::Revoke { .. }
         | Request::Status
         | Request::Sessions { .. }
+        | Request::Health
         | Request::Log
         | Request::Stop { .. } => Duration::from_secs(5),
     }

@@ -105,6 +105,13 @@ pub enum Command {
     /// Put a long-term key into ~/.aws/credentials, and show which are there
     #[command(subcommand)]
     Keys(Keys),
+    /// Find what is wrong, and say the command that mends it
+    #[command(
+        long_about = "Find what is wrong, and say the command that mends it: the socket, the agent, the files, the profiles, this shell's variables, the hook, the desktop.\n\nNothing is changed, no code is asked for and AWS is not called. Where no agent runs, one is started to see whether it can, and ended again.",
+        after_help = "Exit status: 1 where something is broken, 0 where nothing is or there are only doubts (!).",
+        after_long_help = "Exit status: 1 where something is broken, 0 where nothing is or there are only doubts (!).\n\nExamples:\n  mfa-agent doctor\n  mfa-agent doctor dev                        does dev work?\n  mfa-agent doctor --json | jq '.checks[] | select(.state != \"ok\")'"
+    )]
+    Doctor(Doctor),
     /// Write a session to ~/.aws/credentials, for tools that read nothing else; as broamski/aws-mfa does
     #[command(
         infer_long_args = true,
@@ -371,6 +378,17 @@ pub struct KeysImport {
     /// Delete FILE when the key is written
     #[arg(long, requires = "file")]
     pub remove_file: bool,
+}
+
+/// `mfa-agent doctor`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct Doctor {
+    /// This profile and no other must work; else those that this shell uses
+    #[arg(value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// For programs
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `mfa-agent aws-mfa`

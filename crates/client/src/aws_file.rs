@@ -92,7 +92,7 @@ fn ambiguous(file: &Path, error: &Ambiguous) -> Failure {
         error.profile
     );
     let file = word(&file.to_string_lossy());
-    Failure::new(Exit::Configuration, what).hint(format!("mend it: vi +{} {file}", error.line))
+    Failure::new(Exit::Configuration, what).hint(format!("vi +{} {file}", error.line))
 }
 
 impl From<StoreError> for Failure {

@@ -3,6 +3,7 @@
 mod agent;
 mod aws_mfa;
 mod credential_process;
+mod doctor;
 mod env;
 mod exec;
 mod hook;
@@ -41,6 +42,7 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
         Command::Profiles(args) => profiles::run(args, profile, environment),
         Command::Why(args) => why::run(args, profile, environment),
         Command::Keys(verb) => keys::run(verb, profile, environment),
+        Command::Doctor(args) => doctor::run(args, profile, invocation.color, environment),
         Command::AwsMfa(args) => aws_mfa::run(args, profile, environment),
         Command::Use(args) => hook::use_without_hook(args),
         Command::Init { shell } => init::run(*shell),

@@ -75,7 +75,11 @@ impl Environment {
     }
 }
 
-/// What else the SDKs look at, read for `why` alone.
+/// The variables that name a container's endpoint, the one that wins first.
+pub const CONTAINER_VARIABLES: [&str; 2] =
+    ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+
+/// What else the SDKs look at, read for `why` and `doctor` alone.
 #[derive(Debug, Default)]
 pub struct Consumed {
     /// `AWS_SECRET_ACCESS_KEY` is set.
@@ -88,8 +92,7 @@ pub struct Consumed {
     pub default_profile: Option<OsString>,
     /// `AWS_WEB_IDENTITY_TOKEN_FILE` is set.
     pub web_identity: bool,
-    /// The variable that names a container's endpoint: `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, else
-    /// `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    /// The one of [`CONTAINER_VARIABLES`] that counts.
     pub container: Option<&'static str>,
     /// `MFA_AGENT_EXP`: when what the shell holds ends, in seconds since the epoch.
     pub expires_at: Option<u64>,
@@ -104,17 +107,48 @@ impl Consumed {
     pub fn read() -> Self {
         let read = |name: &str| var_os(name).filter(|value| !value.is_empty());
         let secret = |name: &str| Some(Secret::new(read(name)?.to_string_lossy().into_owned()));
-        let containers = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
         Self {
             secret: read("AWS_SECRET_ACCESS_KEY").is_some(),
             token: secret("AWS_SESSION_TOKEN"),
             security_token: secret("AWS_SECURITY_TOKEN"),
             default_profile: read("AWS_DEFAULT_PROFILE"),
             web_identity: read("AWS_WEB_IDENTITY_TOKEN_FILE").is_some(),
-            container: containers.into_iter().find(|name| read(name).is_some()),
+            container: CONTAINER_VARIABLES.into_iter().find(|name| read(name).is_some()),
             expires_at: read("MFA_AGENT_EXP").and_then(|text| text.to_str()?.parse().ok()),
             config_file: read("AWS_CONFIG_FILE"),
             credentials_file: read("AWS_SHARED_CREDENTIALS_FILE"),
+        }
+    }
+}
+
+/// What the shell, the desktop and other tools leave in the environment, read for `doctor` alone.
+#[derive(Debug, Default)]
+pub struct Traces {
+    /// `MFA_AGENT_HOOK` is set: the hook's function ran us.
+    pub hook: bool,
+    /// `AWS_VAULT`: aws-vault runs this shell, with the credentials of that profile.
+    pub aws_vault: Option<OsString>,
+    /// `AWSUME_PROFILE`: awsume gave this shell that profile.
+    pub awsume: Option<OsString>,
+    /// `DISPLAY` or `WAYLAND_DISPLAY` is set: there is a desktop to show notifications on.
+    pub desktop: bool,
+    /// `ZDOTDIR`: where zsh has its rc files instead of `HOME`.
+    pub zsh_folder: Option<OsString>,
+    /// `XDG_CONFIG_HOME`.
+    pub config_folder: Option<OsString>,
+}
+
+impl Traces {
+    /// Reads them. An empty variable counts as none.
+    pub fn read() -> Self {
+        let read = |name| var_os(name).filter(|value| !value.is_empty());
+        Self {
+            hook: read("MFA_AGENT_HOOK").is_some(),
+            aws_vault: read("AWS_VAULT"),
+            awsume: read("AWSUME_PROFILE"),
+            desktop: read("DISPLAY").or_else(|| read("WAYLAND_DISPLAY")).is_some(),
+            zsh_folder: read("ZDOTDIR"),
+            config_folder: read("XDG_CONFIG_HOME"),
         }
     }
 }

@@ -143,7 +143,7 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
                 None => format!("{file}: {problem}"),
             },
             match line {
-                Some(line) => format!("mend it: vi +{line} {}", word(file)),
+                Some(line) => format!("vi +{line} {}", word(file)),
                 None => format!("see who may read it: ls -l {}", word(file)),
             },
         ),
@@ -186,6 +186,7 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             format!("it must be {must}"),
         ),
         Refusal::SerialIsUser { profile, serial } => {
+            // As the console names it, unless the person did.
             let device = match serial.split_once(":user/") {
                 Some((account, path)) => {
                     format!("{account}:mfa/{}", path.rsplit('/').next().unwrap_or(path))
@@ -195,7 +196,7 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             (
                 Exit::Configuration,
                 format!("mfa_serial of {profile} is the user ({serial}), not the device"),
-                format!("most likely mfa_serial = {device}"),
+                format!("aws configure set mfa_serial {device} --profile {}", word(profile)),
             )
         }
         Refusal::SerialIsFido { profile, serial } => (

@@ -75,13 +75,13 @@ fn ask(profile: Option<&str>, environment: &Environment) -> Result<Status, Failu
 
 /// How it may look.
 #[derive(Clone, Copy)]
-struct Look {
-    unicode: bool,
-    color: bool,
+pub struct Look {
+    pub unicode: bool,
+    pub color: bool,
 }
 
 impl Look {
-    fn of(color: Color) -> Self {
+    pub fn of(color: Color) -> Self {
         Self {
             unicode: writes_unicode(),
             color: match color {

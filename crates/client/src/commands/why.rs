@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use protocol::{Reply, Request, Section, Sections};
+use protocol::{Section, Sections};
 
-use crate::agent::{Agent, unexpected};
+use crate::agent::Agent;
 use crate::args::Why;
-use crate::environment::{Consumed, Environment};
+use crate::environment::{CONTAINER_VARIABLES, Consumed, Environment};
 use crate::failure::Failure;
 use crate::shell::{Shell, word};
-use crate::{clock, message, output, platform, span, table};
+use crate::{clock, output, platform, span, table};
 
 /// A family of SDKs that agree on where to look first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +57,11 @@ enum Source {
     Nothing,
 }
 
+/// Where each of them ends up.
+type Sources = [(Sdk, &'static str, Source); SDKS.len()];
+
 /// What aws-mfa appends to a profile's name for the section that we take its key from.
-const LONG_TERM: &str = "-long-term";
+pub const LONG_TERM: &str = "-long-term";
 
 /// All that decides.
 struct Surroundings<'a> {
@@ -68,20 +71,67 @@ struct Surroundings<'a> {
     now: u64,
 }
 
-pub fn run(args: &Why, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
-    let consumed = Consumed::read();
+/// Something in the way, and what takes it away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trap {
+    /// What is in the way, and of whom.
+    pub what: String,
+    /// What takes it away.
+    pub mend: Mend,
+}
+
+/// What takes something out of the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mend {
+    /// To remove these variables.
+    Unset(&'static [&'static str]),
+    /// To set `AWS_PROFILE` to `AWS_DEFAULT_PROFILE`.
+    NameProfile,
+    /// To let `env` set the profile's variables.
+    Evaluate,
+    /// To start the agent anew, with this shell's variables.
+    Restart,
+}
+
+/// The profiles whose sections decide what SDKs pick up.
+pub fn profiles(environment: &Environment, consumed: &Consumed) -> Vec<String> {
     let named = [&environment.aws_profile, &consumed.default_profile];
     let mut profiles: Vec<String> =
         named.into_iter().flatten().filter_map(|name| name.to_str()).map(str::to_owned).collect();
     profiles.push("default".to_owned());
     let long_term: Vec<String> = profiles.iter().map(|name| format!("{name}{LONG_TERM}")).collect();
     profiles.extend(long_term);
-    let agent = Agent::locate(environment)?;
-    let files = match agent.ask(Request::Sections { profiles }, None)?.reply {
-        Reply::Sections(files) => files,
-        Reply::Refused(refusal) => return Err(message::refused(&refusal)),
-        _ => return Err(unexpected()),
-    };
+    profiles
+}
+
+/// The variables of this shell that win over what `env` sets, or mislead. What needs the AWS files is told where they
+/// could be read.
+pub fn variables_in_the_way(
+    environment: &Environment,
+    consumed: &Consumed,
+    files: Option<&Sections>,
+    wanted: Option<&str>,
+    now: u64,
+) -> Vec<Trap> {
+    let none = BTreeMap::new();
+    let sections = files.map_or(&none, |files| &files.sections);
+    let surroundings = Surroundings { environment, consumed, sections, now };
+    let mut traps = surroundings.variables();
+    if let Some(files) = files {
+        let missing = environment.aws_profile.as_ref().filter(|name| !surroundings.exists(name));
+        traps.extend(missing.map(|name| Trap {
+            what: format!("AWS_PROFILE is {}, and no file has such a profile", name.to_string_lossy()),
+            mend: Mend::Unset(&["AWS_PROFILE"]),
+        }));
+        let sources = SDKS.map(|(sdk, name)| (sdk, name, surroundings.source(sdk)));
+        traps.extend(surroundings.in_the_way(&sources, wanted, files));
+    }
+    traps
+}
+
+pub fn run(args: &Why, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
+    let consumed = Consumed::read();
+    let files = Agent::locate(environment)?.sections(profiles(environment, &consumed))?;
     let surroundings =
         Surroundings { environment, consumed: &consumed, sections: &files.sections, now: clock::now() };
 
@@ -242,80 +292,102 @@ impl Surroundings<'_> {
     }
 
     /// What is in the way, each with why.
-    fn traps(&self, sources: &[(Sdk, &str, Source)], wanted: Option<&str>, files: &Sections) -> Vec<String> {
-        let mut traps = Vec::new();
-        let uses = |wanted: &Source| sources.iter().any(|(_, _, source)| source == wanted);
-        let mut tell = |trap: String| traps.push(trap);
-        let whole_key = self.environment.key_id.is_some() && self.consumed.secret;
-
-        if self.consumed.security_token.is_some()
-            && self.consumed.security_token != self.consumed.token
-            && whole_key
-        {
-            tell(
-                "AWS_SECURITY_TOKEN is set: the AWS CLI and boto3 send it in the place of AWS_SESSION_TOKEN"
-                    .to_owned(),
-            );
-        }
-        if self.environment.key_id.is_some() != self.consumed.secret {
-            tell("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: one is set without the other".to_owned());
-        }
-        match (&self.environment.aws_profile, &self.consumed.default_profile) {
-            (Some(one), Some(other)) if one != other => tell(
-                "AWS_PROFILE and AWS_DEFAULT_PROFILE differ: the AWS CLI 2 takes the first, boto3 the second"
-                    .to_owned(),
-            ),
-            (None, Some(_)) => tell(
-                "AWS_DEFAULT_PROFILE is set without AWS_PROFILE: the SDKs for JavaScript and Rust do not know it"
-                    .to_owned(),
-            ),
-            _ => {}
-        }
-        if self.environment.aws_profile.is_some() && whole_key {
-            tell("AWS_PROFILE is set: the SDK for JavaScript passes over this shell's variables".to_owned());
-        }
-        if let Some(variable) = self.consumed.container
-            && !sources.iter().all(|(_, _, source)| *source == Source::Container(variable))
-        {
-            tell(format!("{variable} is set: it is asked last, and only where there is nothing else"));
-        }
+    fn traps(&self, sources: &Sources, wanted: Option<&str>, files: &Sections) -> Vec<String> {
+        let mut traps: Vec<String> = self.variables().into_iter().map(|trap| trap.what).collect();
+        traps.extend(self.in_the_way(sources, wanted, files).into_iter().map(|trap| trap.what));
         for name in self.sections.keys() {
-            if uses(&Source::Profile(name.clone(), Way::Key)) && !self.is_session(name) {
-                tell(format!("the key in [{name}] is used as it is: what needs MFA is refused"));
-            }
-        }
-        if uses(&Source::Variables) {
-            let session = self.session().and_then(OsStr::to_str);
-            match (self.left(), session, wanted) {
-                (Some(0), _, _) => tell("the session in this shell's variables has expired".to_owned()),
-                (_, Some(session), Some(wanted)) if session != wanted => {
-                    tell(format!("this shell has the session of {session}, not of {wanted}"));
-                }
-                (_, None, _) if self.consumed.token.is_none() => {
-                    tell(
-                        "the key in this shell's variables is used as it is: what needs MFA is refused"
-                            .to_owned(),
-                    );
-                }
-                _ => {}
+            let key = Source::Profile(name.clone(), Way::Key);
+            if sources.iter().any(|(_, _, source)| *source == key) && !self.is_session(name) {
+                traps.push(format!("the key in [{name}] is used as it is: what needs MFA is refused"));
             }
         }
         let none = |source: &Source| matches!(source, Source::Fails(_) | Source::Nothing);
         let without: Vec<&str> =
             sources.iter().filter(|(_, _, source)| none(source)).map(|(_, name, _)| *name).collect();
         if without.len() == sources.len() {
-            tell("this shell has nothing for any of them".to_owned());
+            traps.push("this shell has nothing for any of them".to_owned());
         } else if !without.is_empty() {
-            tell(format!("this shell has nothing for: {}", without.join("; ")));
+            traps.push(format!("this shell has nothing for: {}", without.join("; ")));
+        }
+        traps
+    }
+
+    /// What the variables by themselves say is in the way.
+    fn variables(&self) -> Vec<Trap> {
+        let mut traps = Vec::new();
+        let mut tell = |what: &str, mend| traps.push(Trap { what: what.to_owned(), mend });
+        let whole_key = self.environment.key_id.is_some() && self.consumed.secret;
+        if self.consumed.security_token.is_some()
+            && self.consumed.security_token != self.consumed.token
+            && whole_key
+        {
+            tell(
+                "AWS_SECURITY_TOKEN is set: the AWS CLI and boto3 send it in the place of AWS_SESSION_TOKEN",
+                Mend::Unset(&["AWS_SECURITY_TOKEN"]),
+            );
+        }
+        if self.environment.key_id.is_some() != self.consumed.secret {
+            tell(
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: one is set without the other",
+                Mend::Unset(&["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]),
+            );
+        }
+        match (&self.environment.aws_profile, &self.consumed.default_profile) {
+            (Some(one), Some(other)) if one != other => tell(
+                "AWS_PROFILE and AWS_DEFAULT_PROFILE differ: the AWS CLI 2 takes the first, boto3 the second",
+                Mend::Unset(&["AWS_DEFAULT_PROFILE"]),
+            ),
+            (None, Some(_)) => tell(
+                "AWS_DEFAULT_PROFILE is set without AWS_PROFILE: the SDKs for JavaScript and Rust do not know it",
+                Mend::NameProfile,
+            ),
+            _ => {}
+        }
+        if self.environment.aws_profile.is_some() && whole_key {
+            tell(
+                "AWS_PROFILE is set: the SDK for JavaScript passes over this shell's variables",
+                Mend::Unset(&["AWS_PROFILE"]),
+            );
+        }
+        traps
+    }
+
+    /// What the variables say is in the way, as the SDKs go on from there.
+    fn in_the_way(&self, sources: &Sources, wanted: Option<&str>, files: &Sections) -> Vec<Trap> {
+        let mut traps = Vec::new();
+        let mut tell = |what: String, mend| traps.push(Trap { what, mend });
+        if let Some(variable) = self.consumed.container
+            && !sources.iter().all(|(_, _, source)| *source == Source::Container(variable))
+        {
+            let what = format!("{variable} is set: it is asked last, and only where there is nothing else");
+            tell(what, Mend::Unset(&CONTAINER_VARIABLES));
+        }
+        if sources.iter().any(|(_, _, source)| *source == Source::Variables) {
+            let session = self.session().and_then(OsStr::to_str);
+            match (self.left(), session, wanted) {
+                (Some(0), _, _) => {
+                    tell("the session in this shell's variables has expired".to_owned(), Mend::Evaluate);
+                }
+                (_, Some(session), Some(wanted)) if session != wanted => {
+                    tell(format!("this shell has the session of {session}, not of {wanted}"), Mend::Evaluate);
+                }
+                (_, None, _) if self.consumed.token.is_none() => tell(
+                    "the key in this shell's variables is used as it is: what needs MFA is refused"
+                        .to_owned(),
+                    Mend::Evaluate,
+                ),
+                _ => {}
+            }
         }
         for (variable, shell, agent) in [
             ("AWS_CONFIG_FILE", &self.consumed.config_file, &files.config_file),
             ("AWS_SHARED_CREDENTIALS_FILE", &self.consumed.credentials_file, &files.credentials_file),
         ] {
             if shell.as_ref().is_some_and(|shell| shell != OsString::from(agent).as_os_str()) {
-                tell(format!(
+                let what = format!(
                     "{variable} is another than the agent reads, {agent}: this is told by the agent's"
-                ));
+                );
+                tell(what, Mend::Restart);
             }
         }
         traps

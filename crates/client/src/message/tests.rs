@@ -101,7 +101,7 @@ fn profiles_and_files() {
             line: Some(7),
             problem: text("a setting before any section")
         }),
-        "5: /home/a/.aws/credentials:7: a setting before any section | mend it: vi +7 /home/a/.aws/credentials"
+        "5: /home/a/.aws/credentials:7: a setting before any section | vi +7 /home/a/.aws/credentials"
     );
     assert_eq!(
         reads(&Refusal::Unparseable { file: file(), line: None, problem: text("permission denied") }),
@@ -162,7 +162,7 @@ fn devices() {
     let user = text("arn:aws:iam::111122223333:user/team/alice");
     assert_eq!(
         reads(&Refusal::SerialIsUser { profile: profile(), serial: user }),
-        "5: mfa_serial of dev is the user (arn:aws:iam::111122223333:user/team/alice), not the device | most likely mfa_serial = arn:aws:iam::111122223333:mfa/alice"
+        "5: mfa_serial of dev is the user (arn:aws:iam::111122223333:user/team/alice), not the device | aws configure set mfa_serial arn:aws:iam::111122223333:mfa/alice --profile dev"
     );
     let fido = text("arn:aws:iam::111122223333:u2f/user/alice/key");
     assert_eq!(

@@ -149,6 +149,11 @@ pub fn exists(path: &Path) -> bool {
     rustix::fs::lstat(path).is_ok()
 }
 
+/// Its permission bits, of what a link leads to.
+pub fn permissions(path: &Path) -> Option<u32> {
+    path.metadata().ok().map(|metadata| metadata.permissions().mode() & 0o777)
+}
+
 /// Makes the folder for this user alone, and its parents where they are missing. One that is there already
 /// stays as it is.
 pub fn make_private_folder(path: &Path) -> io::Result<()> {

@@ -63,7 +63,8 @@ fn nothing_is_sent_to_another_users_agent() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let program = folder.path().join("client");
-    std::fs::copy(client(), &program).unwrap();
+    // By another process: one that another test starts meanwhile would inherit the file, open for writing.
+    assert!(Command::new("cp").args([client(), program.as_path()]).status().unwrap().success());
     let socket = folder.path().join("sock");
     let listener = UnixListener::bind(&socket).unwrap();
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o777)).unwrap();
@@ -95,7 +96,7 @@ fn where_the_socket_is_overridden_nothing_is_started() {
     let elsewhere = stub.folder.path().join("elsewhere");
     let output = stub.client("login dev").env("MFA_AGENT_SOCK", &elsewhere).output().unwrap();
     let words = format!(
-        "mfa-agent: no agent at {}, which MFA_AGENT_SOCK names\nhint: unset MFA_AGENT_SOCK to use this host's agent, or mfa-agent agent start\n",
+        "mfa-agent: no agent at {}, which MFA_AGENT_SOCK names; mfa-agent agent start begins one there\nhint: unset MFA_AGENT_SOCK\n",
         elsewhere.display()
     );
     assert_eq!(ended(&output), (6, String::new(), words));

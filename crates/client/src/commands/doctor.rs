@@ -1,0 +1,234 @@
+//! `mfa-agent doctor`: what is wrong, and the command that mends it. Here the facts are gathered; what they mean is in
+//! the files beside, which look at nothing themselves.
+
+mod agent;
+mod files;
+mod shell;
+
+use std::path::PathBuf;
+
+use protocol::sanitize::sanitize;
+use protocol::{Health, Profile, Reply, Request, Sections, Status, frame};
+use serde::Serialize;
+
+use super::status::Look;
+use super::why;
+use crate::agent::{Agent, Started, unexpected};
+use crate::args::{Color, Doctor};
+use crate::environment::{self, Consumed, Environment, Traces};
+use crate::failure::{Exit, Failure};
+
+use crate::{clock, message, output, platform};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Warning,
+    Error,
+}
+
+/// What a check found.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Finding {
+    /// What was looked at.
+    check: &'static str,
+    state: State,
+    /// What it is like, and where it is wrong why that matters.
+    what: String,
+    /// The command that mends it, or what else to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, what: impl Into<String>) -> Self {
+        Self { check, state: State::Ok, what: what.into(), hint: None }
+    }
+
+    fn warning(check: &'static str, what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { check, state: State::Warning, what: what.into(), hint: Some(hint.into()) }
+    }
+
+    fn error(check: &'static str, what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { check, state: State::Error, what: what.into(), hint: Some(hint.into()) }
+    }
+
+    fn failure(check: &'static str, failure: &Failure) -> Self {
+        let hint = failure.what_to_do().map(str::to_owned);
+        Self { check, state: State::Error, what: failure.what.clone(), hint }
+    }
+}
+
+/// All of them, for programs.
+#[derive(Serialize)]
+struct Report<'a> {
+    /// The worst.
+    state: State,
+    checks: &'a [Finding],
+}
+
+pub fn run(
+    args: &Doctor,
+    option: Option<&str>,
+    color: Color,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let findings = examine(args.name.as_deref().or(option), environment);
+    let state = findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok);
+    let report = if args.json {
+        frame::pretty(&Report { state, checks: &findings })
+            .map_err(|error| Failure::new(Exit::Failed, format!("cannot write it as JSON: {error}")))?
+    } else {
+        text(&findings, Look::of(color)).into_bytes()
+    };
+    output::data(&report)?;
+    match state {
+        State::Error => Err(Failure::new(Exit::Failed, String::new())),
+        State::Ok | State::Warning => Ok(()),
+    }
+}
+
+fn text(findings: &[Finding], look: Look) -> String {
+    let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for Finding { check, state, what, hint } in findings {
+        let (unicode, ascii, color) = match state {
+            State::Ok => ("✓", "+", 32),
+            State::Warning => ("!", "!", 33),
+            State::Error => ("✗", "x", 31),
+        };
+        let mark = if look.unicode { unicode } else { ascii };
+        let mark = if look.color { format!("\x1b[{color}m{mark}\x1b[0m") } else { mark.to_owned() };
+        text.extend([format!("{mark} {check:width$}  {}\n", sanitize(what))]);
+        if let Some(hint) = hint {
+            text.extend(["  hint: ", &sanitize(hint), "\n"]);
+        }
+    }
+    text
+}
+
+/// What the agent says of itself and of the AWS files.
+struct Heard {
+    status: Status,
+    health: Option<Health>,
+    profiles: Result<Vec<Profile>, Failure>,
+    /// Those that decide what SDKs pick up in this shell.
+    sections: Option<Sections>,
+    /// All there are, in pieces.
+    all: Vec<Sections>,
+}
+
+fn examine(wanted: Option<&str>, environment: &Environment) -> Vec<Finding> {
+    let (consumed, traces) = (Consumed::read(), Traces::read());
+    let mut findings = Vec::new();
+    let heard = match Agent::locate(environment) {
+        Ok(agent) => match hear(&agent, environment, &consumed) {
+            Ok((heard, started)) => {
+                findings.extend(agent::reached(&heard.status, started));
+                findings.extend(agent::health(heard.health.as_ref(), traces.desktop));
+                Some(heard)
+            }
+            Err(failure) => {
+                findings.push(Finding::failure("agent", &failure));
+                None
+            }
+        },
+        Err(failure) => {
+            findings.push(Finding::failure("socket", &failure));
+            None
+        }
+    };
+
+    // Which files: the agent's word counts, as it reads them.
+    let files: Vec<PathBuf> = match &heard {
+        Some(heard) => heard.status.config_files.iter().map(PathBuf::from).collect(),
+        None => [("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")]
+            .into_iter()
+            .filter_map(|(variable, name)| environment::aws_file(variable, name))
+            .collect(),
+    };
+    for (file, holds) in files.iter().zip([files::Holds::Settings, files::Holds::Keys]) {
+        findings.extend(files::exposed(file, holds, platform::permissions(file)));
+    }
+    if let Some(Heard { profiles, all, .. }) = &heard {
+        match profiles {
+            Ok(profiles) => {
+                let own = environment.aws_profile.as_deref().or(environment.own_profile.as_deref());
+                let own = own.and_then(|name| name.to_str());
+                findings.extend(files::profiles(profiles, wanted, own));
+                findings.extend(all.iter().flat_map(files::leftovers));
+            }
+            Err(failure) => findings.push(Finding::failure("profiles", failure)),
+        }
+    }
+
+    let program = platform::parent_program();
+    let syntax = shell::Syntax::of_program(program.as_deref());
+    let sections = heard.as_ref().and_then(|heard| heard.sections.as_ref());
+    let traps = why::variables_in_the_way(environment, &consumed, sections, wanted, clock::now());
+    let ours = environment.own_profile.is_some() && environment.lease.is_some();
+    findings.extend(shell::variables(&traps, &traces, ours, wanted, syntax));
+    if let Some(hooked) = shell::Hooked::of_program(program.as_deref()) {
+        let file = hooked.rc_file(environment.home.as_deref(), &traces);
+        let loads = file.as_ref().is_some_and(|file| {
+            std::fs::read(file).is_ok_and(|text| shell::loads_hook(&String::from_utf8_lossy(&text)))
+        });
+        let looked_at = platform::stdout_is_terminal();
+        findings.push(shell::hook(hooked, file.as_deref(), traces.hook, loads, looked_at));
+    }
+    findings
+}
+
+/// Asks the agent for all there is to know, and says whether it was started for that; then it is ended again.
+fn hear(agent: &Agent, environment: &Environment, consumed: &Consumed) -> Result<(Heard, bool), Failure> {
+    let Started { pid, .. } = agent.reach()?;
+    let status = match agent.ask(Request::Status, None)?.reply {
+        Reply::Status(status) => status,
+        Reply::Refused(refusal) => return Err(message::refused(&refusal)),
+        _ => return Err(unexpected()),
+    };
+    let health = match agent.ask(Request::Health, None)?.reply {
+        Reply::Health(health) => Some(health),
+        // One of before this was asked.
+        _ => None,
+    };
+    let profiles = agent.profiles();
+    let sections = agent.sections(why::profiles(environment, consumed)).ok();
+    let names: Vec<String> = profiles
+        .iter()
+        .flatten()
+        .flat_map(|profile| [profile.name.clone(), format!("{}{}", profile.name, why::LONG_TERM)])
+        .collect();
+    // A request is one line, and no line is endless. A profile's two sections stay together.
+    let all = names.chunks(200).filter_map(|names| agent.sections(names.to_vec()).ok()).collect();
+    if pid.is_some()
+        && let Ok(Some(Reply::Status(Status { waiting: 0, .. }))) = agent.ask_running(Request::Status)
+    {
+        // Unless somebody has a session by now.
+        let _ = agent.ask_running(Request::Stop { only_if_empty: true });
+    }
+    Ok((Heard { status, health, profiles, sections, all }, pid.is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_each_and_what_mends_it() {
+        let findings = [
+            Finding::ok("socket", "/run/sock"),
+            Finding::warning("clock", "a\x1b", "b"),
+            Finding::error("profiles", "c", "d\n"),
+        ];
+        assert_eq!(
+            text(&findings, Look { unicode: true, color: false }),
+            "✓ socket    /run/sock\n! clock     a\\u{1b}\n  hint: b\n✗ profiles  c\n  hint: d\\n\n"
+        );
+        let colored = text(&findings, Look { unicode: false, color: true });
+        assert!(colored.starts_with("\x1b[32m+\x1b[0m socket    /run/sock\n"), "{colored:?}");
+        assert!(colored.contains("\x1b[31mx\x1b[0m profiles"), "{colored:?}");
+    }
+}
