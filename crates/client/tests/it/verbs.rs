@@ -105,11 +105,22 @@ fn the_agent_is_looked_at_and_ended() {
         answered(&stub, "agent stop", r#"{"stopping":{"sessions":1,"pid":42}}"#);
     assert!(asked.contains(r#"{"stop":{"only_if_empty":false}}"#), "{asked}");
     assert_eq!((status, stderr.as_str()), (0, "the agent ends (pid 42), 1 session forgotten\n"));
-    let (asked, (status, _, stderr)) =
-        answered(&stub, "agent restart", r#"{"refused":{"would_forget":{"sessions":1}}}"#);
-    assert!(asked.contains(r#"{"stop":{"only_if_empty":true}}"#), "{asked}");
-    assert_eq!(status, 1);
-    assert!(stderr.contains("hint: mfa-agent agent stop && mfa-agent agent start"), "{stderr}");
+    let held = r#"{"refused":{"would_forget":{"sessions":1}}}"#;
+    for (reply, status, words) in [
+        (r#"{"restarted":{"sessions":1,"pid":43}}"#, 0, "the agent runs anew (pid 43) and holds 1 session\n"),
+        // One that is too old to hand over.
+        (
+            r#"{"refused":{"malformed":{"problem":"?"}}}"#,
+            1,
+            "hint: mfa-agent agent stop && mfa-agent agent start",
+        ),
+    ] {
+        let child = stub.client("agent restart").spawn().unwrap();
+        drop(stub.expect(r#"{"stop":{"only_if_empty":true}}"#).reply(held));
+        drop(stub.expect(r#""restart""#).reply(reply));
+        let ended = crate::stub::end(child);
+        assert!(ended.0 == status && ended.2.contains(words), "{ended:?}");
+    }
     let log = r#"{"log":[{"at":1793902807,"pid":7,"program":"zsh\u001b","event":"credentials of dev: given"},{"at":1793902808,"event":"dev expired"}]}"#;
     let (_, (_, stdout, _)) = answered(&stub, "agent log", log);
     assert_eq!(stdout, "18:20:07 UTC zsh\\u{1b}[7]: credentials of dev: given\n18:20:08 UTC dev expired\n");
