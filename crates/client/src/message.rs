@@ -153,15 +153,15 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             "mfa-agent agent restart, from a shell that has HOME".to_owned(),
         ),
         Refusal::NoKey { section, file } => {
-            (Exit::Configuration, format!("no access key in [{section}] of {file}"), configure(section))
+            (Exit::Configuration, format!("no access key in [{section}] of {file}"), import(section, ""))
         }
         Refusal::HalfKey { section, missing, file } => {
-            (Exit::Configuration, format!("no {missing} in [{section}] of {file}"), configure(section))
+            (Exit::Configuration, format!("no {missing} in [{section}] of {file}"), import(section, ""))
         }
         Refusal::TemporaryKey { section } => (
             Exit::Configuration,
             format!("the key in [{section}] is a temporary one, and those open no MFA session"),
-            format!("put the IAM user's own key there: {}", configure(section)),
+            format!("put the IAM user's own key there: {}", import(section, " --force")),
         ),
         Refusal::NotOurs { profile, setting } => (
             Exit::Configuration,
@@ -327,11 +327,11 @@ fn aws(action: &str, code: &str, message: &str, problem: &AwsProblem) -> (String
     match problem {
         AwsProblem::KeyInvalid(KeyOrigin { last_four, section, file }) => (
             format!("AWS does not know the key …{last_four} in [{section}] of {file}, or it is inactive"),
-            configure(section),
+            import(section, " --force"),
         ),
         AwsProblem::SecretWrong(KeyOrigin { last_four, section, file }) => (
             format!("aws_secret_access_key in [{section}] of {file} does not belong to the key …{last_four}"),
-            configure(section),
+            import(section, " --force"),
         ),
         AwsProblem::SerialNotYours { serial } => (
             format!("{serial} is not an MFA device of this user"),
@@ -375,8 +375,9 @@ pub fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
-fn configure(section: &str) -> String {
-    format!("aws configure --profile {}", word(section))
+/// The command that puts a key into a section, also over one that is there.
+fn import(section: &str, over: &str) -> String {
+    format!("mfa-agent keys import --profile {}{over}", word(section))
 }
 
 #[cfg(test)]

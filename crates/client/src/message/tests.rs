@@ -135,24 +135,24 @@ fn keys() {
     let (section, file) = (|| text("dev"), || text("/c"));
     assert_eq!(
         reads(&Refusal::NoKey { section: section(), file: file() }),
-        "5: no access key in [dev] of /c | aws configure --profile dev"
+        "5: no access key in [dev] of /c | mfa-agent keys import --profile dev"
     );
     assert_eq!(
         reads(&Refusal::HalfKey { section: section(), missing: text("aws_secret_access_key"), file: file() }),
-        "5: no aws_secret_access_key in [dev] of /c | aws configure --profile dev"
+        "5: no aws_secret_access_key in [dev] of /c | mfa-agent keys import --profile dev"
     );
     assert_eq!(
         reads(&Refusal::TemporaryKey { section: section() }),
-        "5: the key in [dev] is a temporary one, and those open no MFA session | put the IAM user's own key there: aws configure --profile dev"
+        "5: the key in [dev] is a temporary one, and those open no MFA session | put the IAM user's own key there: mfa-agent keys import --profile dev --force"
     );
     let origin = || KeyOrigin { last_four: text("MPLE"), section: section(), file: file() };
     assert_eq!(
         reads(&aws_refused(AwsProblem::KeyInvalid(origin()))),
-        "4: AWS does not know the key …MPLE in [dev] of /c, or it is inactive | aws configure --profile dev"
+        "4: AWS does not know the key …MPLE in [dev] of /c, or it is inactive | mfa-agent keys import --profile dev --force"
     );
     assert_eq!(
         reads(&aws_refused(AwsProblem::SecretWrong(origin()))),
-        "4: aws_secret_access_key in [dev] of /c does not belong to the key …MPLE | aws configure --profile dev"
+        "4: aws_secret_access_key in [dev] of /c does not belong to the key …MPLE | mfa-agent keys import --profile dev --force"
     );
 }
 
