@@ -17,6 +17,8 @@ pub struct Call {
     pub at: i64,
     /// Such as `GetSessionToken`.
     pub action: String,
+    /// The path and query, which proxies and servers write down.
+    pub target: String,
     /// Who signed it.
     pub access_key_id: Option<String>,
     /// The region it was signed for.
@@ -71,6 +73,7 @@ impl CallLog {
             number,
             at,
             action: request.action().to_owned(),
+            target: format!("{}?{}", request.path, request.query),
             access_key_id: authorization.as_ref().map(|signed| signed.access_key_id.clone()),
             region: authorization.map(|signed| signed.region),
             parameters: request.parameters.0.clone(),

@@ -21,6 +21,7 @@ mod calls;
 mod clock;
 mod control;
 mod fault;
+mod federation;
 mod iam;
 mod random;
 mod request;
@@ -168,6 +169,11 @@ impl Simulator {
             secret_access_key: secret_access_key.to_owned(),
             session_token: session_token.to_owned(),
         });
+    }
+
+    /// The console's sign-in tokens that were given and not used yet.
+    pub fn sign_in_tokens(&self) -> Vec<String> {
+        locked(&self.state.world).sign_in_tokens.keys().cloned().collect()
     }
 
     // Codes.

@@ -17,7 +17,7 @@ use crate::action::{Service, perform, service_of};
 use crate::answer::Answer;
 use crate::fault::Fault;
 use crate::request::Request;
-use crate::{State, clock, control, locked, random, xml};
+use crate::{State, clock, control, federation, locked, random, xml};
 
 /// Serves until the other end of `stop` is dropped; requests in flight end with it.
 pub(crate) fn run(listener: TcpListener, state: &Arc<State>, stop: oneshot::Receiver<Infallible>) {
@@ -90,6 +90,17 @@ async fn answer(state: &State, request: hyper::Request<Incoming>) -> Result<Resp
             return Ok(odd_answer(state, number, "text/xml", huge_document(&action, *length)));
         }
         _ => {}
+    }
+    if request.path == "/federation" {
+        let failed = fault.as_ref().and_then(Fault::failure).map(|failure| (failure.status, failure.message));
+        let answer = failed
+            .map_or_else(|| federation::answer(&mut locked(&state.world), &request, state.clock.now()), Err);
+        let (status, content_type, body) = match answer {
+            Ok((content_type, body)) => (200, content_type, body),
+            Err((status, body)) => (status, "text/plain", body),
+        };
+        state.calls.answered(number, Some(status), None);
+        return Ok(respond(state, status, content_type, &random::request_id(), body));
     }
     let answer = match fault.as_ref().and_then(Fault::failure) {
         Some(failure) => Err(failure),

@@ -39,7 +39,8 @@ pub(crate) fn get_federation_token(invocation: &mut Invocation) -> Answer {
     let name = validation.required("Name", &FEDERATED_NAME);
     let duration = validation.duration(900..=129_600, 43_200);
     validation.finish()?;
-    let identity = Identity::Federated { account: user.account, name: name.to_owned() };
+    let with_policy = invocation.parameters.get("Policy").is_some();
+    let identity = Identity::Federated { account: user.account, name: name.to_owned(), with_policy };
     let (arn, id) = (invocation.world.arn(&identity), invocation.world.id(&identity));
     invocation.authorize("sts:GetFederationToken", &arn)?;
     let expires_at = invocation.now + duration;

@@ -16,6 +16,8 @@ pub(crate) struct World {
     pub(crate) devices: BTreeMap<String, Device>,
     /// Roles by ARN.
     pub(crate) roles: BTreeMap<String, RoleRecord>,
+    /// The console's sign-in tokens: who they are for, and until when they can be used. Each can be once.
+    pub(crate) sign_in_tokens: BTreeMap<String, (Identity, Seconds)>,
     /// What the next sessions get instead of random credentials.
     pub(crate) planted: VecDeque<Issued>,
 }
@@ -94,6 +96,8 @@ pub(crate) enum Identity {
     Federated {
         account: String,
         name: String,
+        /// Without a policy it may do nothing.
+        with_policy: bool,
     },
 }
 
@@ -144,7 +148,9 @@ impl World {
                     role.map(|role| (role.account.as_str(), role.bare_name())).unwrap_or_default();
                 format!("arn:aws:sts::{account}:assumed-role/{name}/{session_name}")
             }
-            Identity::Federated { account, name } => format!("arn:aws:sts::{account}:federated-user/{name}"),
+            Identity::Federated { account, name, .. } => {
+                format!("arn:aws:sts::{account}:federated-user/{name}")
+            }
         }
     }
 
@@ -156,7 +162,7 @@ impl World {
                 let id = self.roles.get(arn).map(|record| record.id.as_str()).unwrap_or_default();
                 format!("{id}:{session_name}")
             }
-            Identity::Federated { account, name } => format!("{account}:{name}"),
+            Identity::Federated { account, name, .. } => format!("{account}:{name}"),
         }
     }
 
