@@ -5,6 +5,7 @@ mod aws_mfa;
 mod boundaries;
 mod concurrency;
 mod confirm;
+mod console;
 mod consumers;
 mod crowds;
 mod doctor;

@@ -277,6 +277,52 @@ fn at_rest_no_secret_is_in_memory_in_the_clear() {
 }
 
 #[test]
+fn a_console_link_does_not_stay_in_memory() {
+    if !is_root() {
+        return;
+    }
+    let mut sandbox = Sandbox::new();
+    sandbox.set("MFA_AGENT_SIGNIN_ENDPOINT", sandbox.simulator.endpoint());
+    sandbox.alice.must_use_mfa(false);
+    sandbox.log_in("dev");
+    let pid = sandbox.agent_pid();
+    let console = |redirect| {
+        let profile = Some("dev".to_owned());
+        match sandbox.ask(Request::Console { profile, ask: protocol::Ask::Never, service: None, redirect }) {
+            Reply::Console(console) => console.url.expose().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let link = console(false);
+    let address = console(true);
+    let mut needles = vec![("the address", address.rsplit('/').next().unwrap().to_owned())];
+    let tokens = sandbox.simulator.sign_in_tokens();
+    assert_eq!(tokens.len(), 2);
+    for token in tokens {
+        let escaped = token.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        needles.extend([("a token", token), ("a link", escaped)]);
+    }
+    assert!(
+        needles.iter().any(|(_, needle)| link.ends_with(needle.as_str())),
+        "a link is looked for as it is"
+    );
+    for call in sandbox.simulator.calls_of("getSigninToken") {
+        let session: serde_json::Value = serde_json::from_str(call.parameter("Session").unwrap()).unwrap();
+        for (name, field) in [("the federated secret", "sessionKey"), ("the federated token", "sessionToken")]
+        {
+            needles.push((name, session[field].as_str().unwrap().to_owned()));
+        }
+    }
+    let found = left_in_memory(pid, &needles);
+    assert!(found.is_empty(), "while the address waits: {found:?}");
+    let curl = ["--silent", "--location", "--noproxy", "*", &address];
+    let run = Run::of(&mut sandbox.command(tool("curl"), curl));
+    assert!(run.stdout.contains("federated-user/alice"), "{run:?}");
+    let found = left_in_memory(pid, &needles);
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
 fn a_call_over_tls_leaves_nothing_in_memory() {
     if !is_root() {
         return;

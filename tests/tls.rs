@@ -72,7 +72,8 @@ pub struct Helper {
 }
 
 impl Helper {
-    fn start(sandbox: &Sandbox, arguments: &[&str]) -> Self {
+    /// Starts one as the script's own words say.
+    pub fn start(sandbox: &Sandbox, arguments: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/support/tls_proxy.py");
         let mut command = sandbox.command("/usr/bin/python3", [script]);
         let mut process =
@@ -82,13 +83,18 @@ impl Helper {
         Self { process, port, lines }
     }
 
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> &str {
+        &self.port
+    }
+
     /// The AWS that is reached over TLS.
     fn endpoint(&self) -> String {
         format!("https://localhost:{}", self.port)
     }
 
     /// Ends it, and returns the requests that it saw.
-    fn requests(mut self) -> Vec<String> {
+    pub fn requests(mut self) -> Vec<String> {
         drop(self.process.stdin.take());
         self.lines.by_ref().map(Result::unwrap).collect()
     }

@@ -50,15 +50,8 @@ impl Endpoint {
             Some(url) => ("AWS_ENDPOINT_URL", Some(url)),
             None => ("endpoint_url", target.endpoint.as_deref()),
         };
-        if let Some(url) = url
-            && !may_carry_credentials(url)
-        {
-            return Err(Refusal::BadSetting {
-                profile: profile.to_owned(),
-                setting: setting.to_owned(),
-                value: without_password("", url),
-                must: "https://…, or http://… on this machine: the answer carries credentials".to_owned(),
-            });
+        if let Some(url) = url {
+            check(profile, setting, url)?;
         }
         Ok(Self {
             region,
@@ -141,6 +134,19 @@ fn is_region(name: &str) -> bool {
     let letters = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
     matches!(&parts[..], [words @ .., number]
         if words.len() >= 2 && words.iter().all(letters) && number.parse::<u8>().is_ok())
+}
+
+/// A URL that credentials may go to.
+pub fn check(profile: &str, setting: &str, url: &str) -> Result<(), Refusal> {
+    if may_carry_credentials(url) {
+        return Ok(());
+    }
+    Err(Refusal::BadSetting {
+        profile: profile.to_owned(),
+        setting: setting.to_owned(),
+        value: without_password("", url),
+        must: "https://…, or http://… on this machine: credentials go over it".to_owned(),
+    })
 }
 
 fn may_carry_credentials(url: &str) -> bool {

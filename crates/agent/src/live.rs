@@ -239,7 +239,8 @@ fn number_of(path: &str) -> Option<u64> {
 }
 
 /// 256 random bits, in hexadecimal digits: every SDK takes them for a header's value.
-fn random_token() -> io::Result<Secret> {
+/// A text that nobody guesses.
+pub fn random_token() -> io::Result<Secret> {
     let mut bytes = zeroize::Zeroizing::new([0; TOKEN_BYTES]);
     let none = |_| io::Error::other("no random numbers");
     SystemRandom::new().fill(&mut *bytes).map_err(none)?;

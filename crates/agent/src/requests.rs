@@ -198,6 +198,15 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
                 Err(refusal) => Err(refusal),
             }
         }
+        Request::Console { profile, ask, service, redirect } => {
+            match sessions.console(peer, profile.as_deref(), ask, service.as_deref(), redirect).await {
+                Ok(Opened::Ready(console)) => Ok(Reply::Console(console)),
+                Ok(Opened::YourTurn(question, claim)) => {
+                    return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
+                }
+                Err(refusal) => Err(refusal),
+            }
+        }
         Request::AwsMfa { wanted, ask, force, code } => {
             match sessions.aws_mfa(peer, &wanted, ask, force, code.as_ref()).await {
                 Ok(Opened::Ready(credentials)) => Ok(Reply::Credentials(credentials)),
@@ -318,6 +327,7 @@ fn subject(request: &Request) -> Option<String> {
     let name = |profile: &Option<String>| short(profile.as_deref().unwrap_or("the default profile"));
     match request {
         Request::Credentials { profile, .. } => Some(format!("credentials of {}", name(profile))),
+        Request::Console { profile, .. } => Some(format!("console of {}", name(profile))),
         Request::AwsMfa { wanted, .. } => Some(format!("aws-mfa of {}", short(&wanted.profile))),
         Request::Session { profile, .. } => Some(format!("session of {}", name(profile))),
         Request::Login { profile, .. } => Some(format!("login to {}", name(profile))),

@@ -1,6 +1,7 @@
 //! The rule: have it and it is good, give it; else it needs a code; with the code ask STS, keep it, give it.
 
 mod confirm;
+mod console;
 mod health;
 mod live;
 mod lock;

@@ -30,7 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a whole call may take, its retries included. The SDK itself sets no such limit.
-const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What signs a call.
 #[derive(Debug, Clone)]
@@ -169,6 +169,37 @@ impl Aws {
         issued(output.credentials)
     }
 
+    /// The ARN of the user whose long-term key it is (`sts:GetCallerIdentity`, which no policy can deny).
+    pub async fn user_arn(&self, endpoint: &Endpoint, signer: &Signer) -> Result<String, CallError> {
+        let output = aws_sdk_sts::Client::from_conf(self.sts(endpoint, signer, Retries::Standard)?)
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|error| call_error(&error))?;
+        Ok(output.arn.unwrap_or_default())
+    }
+
+    /// `sts:GetFederationToken`, by a long-term key: a session that may do what this policy and the user's own both
+    /// allow.
+    pub async fn get_federation_token(
+        &self,
+        endpoint: &Endpoint,
+        signer: &Signer,
+        name: &str,
+        policy: &str,
+        duration: u32,
+    ) -> Result<Issued, CallError> {
+        let output = aws_sdk_sts::Client::from_conf(self.sts(endpoint, signer, Retries::Standard)?)
+            .get_federation_token()
+            .name(name)
+            .policy(policy)
+            .duration_seconds(i32::try_from(duration).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| call_error(&error))?;
+        issued(output.credentials)
+    }
+
     /// `iam:ListMFADevices` for the key's own user: the serials of all devices.
     pub async fn list_mfa_devices(
         &self,
@@ -179,7 +210,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(endpoint.region.clone()))
             .credentials_provider(signing_key(signer))
-            .http_client(self.http(endpoint)?)
+            .http_client(self.http(endpoint.url.as_deref())?)
             .timeout_config(timeouts())
             .retry_config(RetryConfig::standard())
             .interceptor(SkewMeter(self.skew.clone()))
@@ -204,7 +235,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(endpoint.region.clone()))
             .credentials_provider(signing_key(signer))
-            .http_client(self.http(endpoint)?)
+            .http_client(self.http(endpoint.url.as_deref())?)
             .timeout_config(timeouts())
             .retry_config(match retries {
                 Retries::None => RetryConfig::disabled(),
@@ -217,9 +248,10 @@ impl Aws {
         Ok(config.build())
     }
 
-    fn http(&self, endpoint: &Endpoint) -> Result<SharedHttpClient, CallError> {
+    /// The way to a URL; to none, for one of AWS's own.
+    pub fn http(&self, url: Option<&str>) -> Result<SharedHttpClient, CallError> {
         // Plain HTTP is for this machine alone; a proxy would carry it elsewhere.
-        let plain = endpoint.url.as_ref().is_some_and(|url| url.starts_with("http://"));
+        let plain = url.is_some_and(|url| url.starts_with("http://"));
         let proxy = if plain { ProxyConfig::disabled() } else { ProxyConfig::from_env() };
         let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
         let http = &mut http[usize::from(plain)];
@@ -279,7 +311,8 @@ enum Retries {
     Standard,
 }
 
-fn timeouts() -> TimeoutConfig {
+/// How long a call may take.
+pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build()
 }
 
@@ -355,6 +388,16 @@ fn call_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
                 ),
             }
         }
+        other => no_answer(other),
+    }
+}
+
+/// Why no answer came that can be understood.
+pub fn no_answer<E: std::error::Error + 'static>(
+    error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
+) -> CallError {
+    let network = |problem, detail: String, sent| CallError::Network { problem, detail, sent };
+    match error {
         SdkError::TimeoutError(_) => network(NetworkProblem::TimedOut, String::new(), true),
         SdkError::DispatchFailure(failure) => {
             let detail = failure

@@ -422,10 +422,14 @@ fn patience(request: &Request) -> Duration {
         Request::Credentials { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Session { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Live { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
+        | Request::Console { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::AwsMfa { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Unlock { ask: Ask::Wait | Ask::Person, .. } => Duration::from_mins(15),
         // It may have to be allowed on the desktop.
-        Request::Credentials { .. } | Request::Live { .. } | Request::AwsMfa { .. } => Duration::from_mins(2),
+        Request::Credentials { .. }
+        | Request::Live { .. }
+        | Request::Console { .. }
+        | Request::AwsMfa { .. } => Duration::from_mins(2),
         Request::Session { .. }
         | Request::Unlock { .. }
         | Request::Login { .. }

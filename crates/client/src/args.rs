@@ -96,6 +96,12 @@ pub enum Command {
         after_long_help = "Examples:\n  mfa-agent profiles\n  mfa-agent profiles --write-config dev ops\n\nThe latter writes [profile dev-session] with a credential_process that asks mfa-agent. Every tool that knows AWS's files then takes AWS_PROFILE=dev-session, or --profile dev-session."
     )]
     Profiles(Profiles),
+    /// Sign in to the AWS console, in the browser
+    #[command(
+        long_about = "Sign in to the AWS console, in the browser.\n\nAWS makes a link of the credentials of the profile's role. A profile without a role gets one by GetFederationToken, which takes no MFA: a policy that denies everything without MFA denies that too. The console's session ends with the credentials.",
+        after_long_help = "The browser is started by $BROWSER, else by xdg-open (macOS: open), with an address on this machine that works once.\n\nExamples:\n  mfa-agent console ops\n  mfa-agent console ops --service s3\n  mfa-agent console ops --print               the link, for a browser elsewhere"
+    )]
+    Console(Console),
     /// Show which credentials each kind of SDK would pick up in this shell
     #[command(
         long_about = "Show which credentials each kind of SDK would pick up in this very shell, from where and until when, what is in the way, and the line that mends it.\n\nThe kinds differ: the AWS CLI and boto3 read AWS_SECURITY_TOKEN first, the SDK for JavaScript passes over keys where AWS_PROFILE is set, and a container's endpoint is asked last.",
@@ -338,6 +344,20 @@ pub struct Profiles {
     pub yes: bool,
 }
 
+/// `mfa-agent console`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct Console {
+    /// The profile.
+    #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// The page of this service, as the console's addresses name it, e.g. s3
+    #[arg(long, value_name = "S", value_parser = service)]
+    pub service: Option<String>,
+    /// Print the link, and start no browser
+    #[arg(long)]
+    pub print: bool,
+}
+
 /// `mfa-agent why`
 #[derive(Debug, PartialEq, Eq, Args)]
 pub struct Why {
@@ -573,6 +593,13 @@ fn duration(text: &str) -> Result<u32, String> {
     protocol::duration::parse(text).filter(|seconds| bounds.contains(seconds)).ok_or_else(|| {
         format!("{} to {} seconds (15m to 36h), e.g. 12h, 45m, 1h30m, 900", bounds.start(), bounds.end())
     })
+}
+
+/// A service as it stands in an address.
+fn service(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_service = (1..=64).contains(&text.len()) && text.bytes().all(plain);
+    is_service.then(|| text.to_owned()).ok_or("small letters, digits and hyphens, e.g. s3, ec2")
 }
 
 /// Seconds of a span that a session can last.

@@ -2,6 +2,7 @@
 
 mod agent;
 mod aws_mfa;
+mod console;
 mod credential_process;
 mod doctor;
 mod env;
@@ -40,6 +41,7 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
             }
         }
         Command::Profiles(args) => profiles::run(args, profile, environment),
+        Command::Console(args) => console::run(args, profile, environment),
         Command::Why(args) => why::run(args, profile, environment),
         Command::Keys(verb) => keys::run(verb, profile, environment),
         Command::Doctor(args) => doctor::run(args, profile, invocation.color, environment),

@@ -201,6 +201,13 @@ pub fn in_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&var_os("PATH")?).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
+/// The commands that start a browser, by `BROWSER`, best first: each a program and arguments, of which `%s` is the
+/// address.
+pub fn browsers() -> Vec<String> {
+    let browser = var_os("BROWSER").and_then(|value| value.into_string().ok()).unwrap_or_default();
+    browser.split(':').filter(|command| !command.trim().is_empty()).map(str::to_owned).collect()
+}
+
 /// The locale (`LC_ALL`, `LC_CTYPE`, `LANG`: the first that is set) writes UTF-8.
 pub fn writes_unicode() -> bool {
     ["LC_ALL", "LC_CTYPE", "LANG"]

@@ -271,6 +271,11 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             format!("the agent cannot serve live access: {problem}"),
             "mfa-agent status shows the grants, mfa-agent logout --live ends them".to_owned(),
         ),
+        Refusal::NoRedirect { problem } => (
+            Exit::Agent,
+            format!("the agent cannot lead a browser to the console: {problem}"),
+            "--print prints the link".to_owned(),
+        ),
         Refusal::Restarting => (
             Exit::Agent,
             "the agent starts anew, again and again".to_owned(),
@@ -354,13 +359,21 @@ fn aws(action: &str, code: &str, message: &str, problem: &AwsProblem) -> (String
             format!("{role_arn} gives no session of {}", span::of(*seconds)),
             "lower duration_seconds in the profile, or raise the role's maximum".to_owned(),
         ),
+        AwsProblem::FederationDenied { profile } => (
+            format!("the user of {profile} may not have a console link, as AWS takes no MFA for it: {message}"),
+            "use a profile with a role (role_arn, source_profile), or sign in to the console with the password".to_owned(),
+        ),
         AwsProblem::RegionDisabled => (
             format!("STS is not switched on in this region for this account: {message}"),
             "set another region in the profile, or switch this one on in the AWS console".to_owned(),
         ),
         AwsProblem::Other => (
             format!("AWS refused {action}: {code}: {message}"),
-            "see whether the key works at all: aws sts get-caller-identity --profile PROFILE".to_owned(),
+            match action {
+                "signin:getSigninToken" => "begin anew: mfa-agent logout PROFILE, then this again",
+                _ => "see whether the key works at all: aws sts get-caller-identity --profile PROFILE",
+            }
+            .to_owned(),
         ),
     }
 }

@@ -127,6 +127,20 @@ pub enum Request {
         /// Their numbers; none for all.
         grants: Vec<u64>,
     },
+    /// Give me a link that signs in to the AWS console with a profile. Answered by [`Reply::Console`].
+    Console {
+        /// The profile, or the configured default one.
+        profile: Option<String>,
+        /// What this client does if a code is needed.
+        ask: Ask,
+        /// The console's page: a service as the console's addresses name it; else its start page.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        /// Give an address on this machine that leads there once, in the place of the link: it is for the argument
+        /// list of a browser, which everybody can see.
+        #[serde(default)]
+        redirect: bool,
+    },
     /// Give me credentials as aws-mfa's options and sections describe them. Answered by [`Reply::Credentials`],
     /// without a lease.
     AwsMfa {
@@ -257,6 +271,8 @@ pub enum Reply {
     Credentials(Credentials),
     /// To [`Request::Live`].
     Live(Live),
+    /// To [`Request::Console`].
+    Console(Console),
     /// To [`Request::Revoke`].
     Revoked {
         /// How many grants were ended.
@@ -380,6 +396,17 @@ pub struct Live {
     /// Further variables that the person's configuration sets with this profile.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
+}
+
+/// A way into the AWS console.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Console {
+    /// The profile.
+    pub profile: String,
+    /// The link, which signs in whoever has it; or the address that leads there once.
+    pub url: Secret,
+    /// For how long it can be opened, in seconds.
+    pub opens_for: u32,
 }
 
 /// What a shell that uses a profile needs to know.

@@ -223,6 +223,11 @@ pub enum Refusal {
         /// Why.
         problem: String,
     },
+    /// No address on this machine can lead to the console.
+    NoRedirect {
+        /// Why.
+        problem: String,
+    },
     /// The agent would lose sessions by it.
     WouldForget {
         /// How many.
@@ -343,6 +348,12 @@ pub enum AwsProblem {
         role_arn: String,
         /// What was asked for, in seconds.
         seconds: u32,
+    },
+    /// The user may not call `GetFederationToken`, which takes no code. A policy that denies everything without MFA
+    /// denies it.
+    FederationDenied {
+        /// The profile.
+        profile: String,
     },
     /// STS is not switched on for this region in this account.
     RegionDisabled,

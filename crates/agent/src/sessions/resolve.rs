@@ -26,6 +26,7 @@ pub struct Resolved {
     pub serial: String,
     pub root: SessionKey,
     pub sts: Endpoint,
+    pub partition: Partition,
     /// Shells are told of it, and hold leases.
     pub leased: bool,
 }
@@ -70,7 +71,7 @@ impl Sessions {
         let sts =
             Endpoint::new(&self.environment, Service::Sts, &plan.user.profile, &plan.user.target, partition)?;
         let root = root(&plan, serial.clone());
-        Ok(Resolved { plan, files, configuration, serial, root, sts, leased })
+        Ok(Resolved { plan, files, configuration, serial, root, sts, partition, leased })
     }
 
     /// What shells are given with a profile beside its credentials, so that it can be taken back: known even where

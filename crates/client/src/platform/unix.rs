@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -209,6 +209,16 @@ pub fn text(bytes: &[u8]) -> &OsStr {
 /// Becomes the command, with what is left of our own environment. Returns only where that fails.
 pub fn become_command(mut command: Command) -> io::Error {
     command.exec()
+}
+
+/// Starts a program that may stay longer than we do, away from the terminal. Its status, where it ends within the limit.
+pub fn start_apart(mut command: Command, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Ctrl-C at the terminal is not meant for it.
+    let mut child = command.process_group(0).spawn()?;
+    let (sender, status) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait()));
+    status.recv_timeout(limit).ok().transpose()
 }
 
 /// Becomes the agent. Returns only where that fails.
