@@ -140,7 +140,7 @@ case :${SHELLOPTS-}: in
     ;;
 esac
 function mfa-agent {
-  if [[ " $* " == *" doctor "* ]]; then
+  if [[ ${1-} == doctor ]]; then
     # The one who cannot see it from outside.
     MFA_AGENT_HOOK=bash \command "$__mfa_agent_bin" "$@"
     \builtin return

@@ -88,7 +88,7 @@ if status is-interactive
 
     # `mfa-agent use` acts on this shell; everything else is the program's own.
     function mfa-agent --description 'AWS sessions with MFA'
-        if builtin contains -- doctor $argv
+        if builtin test "$argv[1]" = doctor
             # The one who cannot see it from outside.
             set -lx MFA_AGENT_HOOK fish
             command $__mfa_agent_bin $argv

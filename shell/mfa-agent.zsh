@@ -93,7 +93,7 @@ __mfa_agent_reckon() {
 function mfa-agent {
   \builtin emulate -L zsh
   \builtin setopt no_xtrace no_verbose
-  if [[ " $* " == *' doctor '* ]]; then
+  if [[ ${1-} == doctor ]]; then
     # The one who cannot see it from outside.
     MFA_AGENT_HOOK=zsh \command "$__mfa_agent_bin" "$@"
     \builtin return

@@ -415,6 +415,8 @@ fn a_shell_with_the_hook_says_so_by_itself() {
         let shown = session.run("mfa-agent doctor dev");
         assert!(shown.contains("loaded, here and by "), "{shell:?}: {shown}");
         assert!(!session.environment().contains_key("MFA_AGENT_HOOK"), "{shell:?}");
+        let shown = session.run("mfa-agent use doctor");
+        assert!(shown.contains("no profile doctor"), "{shell:?}: a profile may be called so: {shown}");
         let shown = session.run("env MFA_AGENT_HOOK= mfa-agent doctor dev");
         assert!(shown.contains("loads it, but this shell has not"), "{shell:?}: {shown}");
     }
