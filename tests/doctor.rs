@@ -98,14 +98,14 @@ fn doctor(sandbox: &Sandbox, variables: &[(&str, &str)]) -> Report {
     report(sandbox, &bash(sandbox, variables, "mfa-agent doctor --json; exit $?", ""))
 }
 
-/// Finds a fault, does what it says in the same shell, with these lines typed, and finds it no more.
+/// Finds a fault, does what it says in the same shell, and finds it no more.
 #[track_caller]
-fn mends(sandbox: &Sandbox, variables: &[(&str, &str)], check: &str, words: &str, typed: &str) -> String {
+fn mends(sandbox: &Sandbox, variables: &[(&str, &str)], check: &str, words: &str) -> String {
     let (state, what, hint) = doctor(sandbox, variables).fault(check);
     assert!(what.contains(words), "{check}: {what}");
     let script = format!(
-        "{HELPERS}\neval \"$1\" > \"$HOME/said\" 2>&1 <<'END' || {{ cat \"$HOME/said\"; exit 99; }}\n\
-         {typed}\nEND\nmfa-agent doctor --json; exit $?"
+        "{HELPERS}\neval \"$1\" > \"$HOME/said\" 2>&1 || {{ cat \"$HOME/said\"; exit 99; }}\n\
+         mfa-agent doctor --json; exit $?"
     );
     let after = report(sandbox, &bash(sandbox, variables, &script, &hint));
     assert_eq!(after.wrong(check), [], "{hint}");
@@ -155,36 +155,28 @@ fn a_runtime_folder_or_a_socket_that_is_none_of_ours() {
     let sandbox = healthy();
     fs::create_dir(sandbox.runtime()).unwrap();
     mode(&sandbox.runtime(), 0o755);
-    assert!(mends(&sandbox, &[], "socket", "open to others (mode 755)", "").starts_with("error: chmod 700 "));
+    assert!(mends(&sandbox, &[], "socket", "open to others (mode 755)").starts_with("error: chmod 700 "));
 
     let sandbox = healthy();
     fs::write(sandbox.runtime(), "").unwrap();
-    assert!(mends(&sandbox, &[], "socket", "is no real folder", "").starts_with("error: mv "));
+    assert!(mends(&sandbox, &[], "socket", "is no real folder").starts_with("error: mv "));
 
     let sandbox = healthy();
     let elsewhere = [("XDG_RUNTIME_DIR", "run")];
-    assert_eq!(
-        mends(&sandbox, &elsewhere, "socket", "not an absolute path", ""),
-        "error: unset XDG_RUNTIME_DIR"
-    );
+    assert_eq!(mends(&sandbox, &elsewhere, "socket", "not an absolute path"), "error: unset XDG_RUNTIME_DIR");
 
     let sandbox = healthy();
     fs::create_dir(sandbox.runtime()).unwrap();
     mode(&sandbox.runtime(), 0o700);
     fs::write(sandbox.socket(), "").unwrap();
-    assert!(
-        mends(&sandbox, &[], "agent", "in the place of the agent's socket", "").starts_with("error: mv ")
-    );
+    assert!(mends(&sandbox, &[], "agent", "in the place of the agent's socket").starts_with("error: mv "));
 }
 
 #[test]
 fn an_agent_that_is_not_there() {
     let sandbox = healthy();
     let gone = [("MFA_AGENT_SOCK", "/nowhere/sock")];
-    assert_eq!(
-        mends(&sandbox, &gone, "agent", "no agent at /nowhere/sock", ""),
-        "error: unset MFA_AGENT_SOCK"
-    );
+    assert_eq!(mends(&sandbox, &gone, "agent", "no agent at /nowhere/sock"), "error: unset MFA_AGENT_SOCK");
 
     // Half an installation, and what can be said without an agent is said.
     let client = sandbox.home().join("bin/mfa-agent");
@@ -212,7 +204,7 @@ fn a_program_that_was_replaced() {
     assert_eq!(run.status, 0, "{run:?}");
     copy(env!("CARGO_BIN_EXE_mfa-agentd"), &folder.join("new"));
     fs::rename(folder.join("new"), folder.join("mfa-agentd")).unwrap();
-    let mended = mends(&sandbox, &[], "program", "was replaced since it started", "");
+    let mended = mends(&sandbox, &[], "program", "was replaced since it started");
     assert_eq!(mended, "warning: mfa-agent agent restart");
     assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0, "the session is still held");
 }
@@ -229,7 +221,7 @@ fn memory_that_may_be_swapped_out() {
         sandbox.command(tool("prlimit"), &limited[1..]).spawn().unwrap()
     };
     wait_until("it listens", || sandbox.socket().exists());
-    let mended = mends(&sandbox, &[], "memory", "may be swapped out", "");
+    let mended = mends(&sandbox, &[], "memory", "may be swapped out");
     assert_eq!(mended, "warning: ulimit -l 64 && mfa-agent agent restart");
     agent.wait().unwrap();
 }
@@ -268,7 +260,7 @@ fn a_clock_that_is_wrong() {
 fn a_configuration_of_ours_that_is_not_understood() {
     let sandbox = healthy();
     sandbox.write(".config/mfa-agent/config.toml", "duration = '8h'\ndefault_profil = 'dev'\n");
-    let mended = mends(&sandbox, &[], "config.toml", "unknown key \"default_profil\"", "");
+    let mended = mends(&sandbox, &[], "config.toml", "unknown key \"default_profil\"");
     assert!(mended.starts_with("error: vi +2 "), "{mended}");
 }
 
@@ -276,10 +268,10 @@ fn a_configuration_of_ours_that_is_not_understood() {
 fn files_that_others_may_open() {
     let sandbox = healthy();
     mode(&sandbox.home().join(".aws/credentials"), 0o644);
-    let mended = mends(&sandbox, &[], "credentials file", "others may open it (mode 644)", "");
+    let mended = mends(&sandbox, &[], "credentials file", "others may open it (mode 644)");
     assert!(mended.starts_with("error: chmod 600 "), "{mended}");
     mode(&sandbox.home().join(".aws/config"), 0o666);
-    let mended = mends(&sandbox, &[], "config file", "others may write commands into", "");
+    let mended = mends(&sandbox, &[], "config file", "others may write commands into");
     assert!(mended.starts_with("error: chmod go-w "), "{mended}");
 }
 
@@ -288,8 +280,21 @@ fn a_file_that_is_not_understood() {
     let sandbox = healthy();
     let config = fs::read_to_string(sandbox.home().join(".aws/config")).unwrap();
     sandbox.write(".aws/config", &format!("{config}[profile other\n"));
-    let mended = mends(&sandbox, &[], "profiles", ".aws/config:4: ", "");
+    let mended = mends(&sandbox, &[], "profiles", ".aws/config:4: ");
     assert!(mended.starts_with("error: vi +4 "), "{mended}");
+}
+
+/// Finds that a key is missing, and gives it to the command that takes one: the section, in the place of a person.
+#[track_caller]
+fn imports_key(sandbox: &Sandbox, words: &str) {
+    let (state, what, hint) = doctor(sandbox, &[]).fault("profiles");
+    assert!(state == "error" && what.contains(words), "{state}: {what}");
+    assert_eq!(hint, "mfa-agent keys import --profile dev");
+    sandbox.write("section", &format!("[dev]\n{}", key_of(&sandbox.alice)));
+    let run = bash(sandbox, &[], "eval \"$1 -\" < ~/section", &hint);
+    assert_eq!(run.status, 0, "{run:?}");
+    let after = doctor(sandbox, &[]);
+    assert_eq!((after.wrong("profiles"), after.wrong("credentials file")), (vec![], vec![]));
 }
 
 #[test]
@@ -297,14 +302,12 @@ fn profiles_without_a_key_or_with_a_wrong_device() {
     let sandbox = healthy();
     sandbox.write(".aws/credentials", "[dev]\n");
     mode(&sandbox.home().join(".aws/credentials"), 0o600);
-    let key = format!("{}\n{}\n\n", sandbox.alice.access_key_id, sandbox.alice.secret_access_key);
-    let mended = mends(&sandbox, &[], "profiles", "no access key in [dev]", &key);
-    assert_eq!(mended, "error: aws configure --profile dev");
+    imports_key(&sandbox, "no access key in [dev]");
 
     let user = sandbox.serial.replace(":mfa/", ":user/");
     let config = fs::read_to_string(sandbox.home().join(".aws/config")).unwrap();
     sandbox.write(".aws/config", &config.replace(&sandbox.serial, &user));
-    let mended = mends(&sandbox, &[], "profiles", "is the user", "");
+    let mended = mends(&sandbox, &[], "profiles", "is the user");
     assert_eq!(mended, format!("error: aws configure set mfa_serial {} --profile dev", sandbox.serial));
     let config = fs::read_to_string(sandbox.home().join(".aws/config")).unwrap();
     assert!(config.contains(&format!("mfa_serial = {}\n", sandbox.serial)), "{config}");
@@ -314,16 +317,14 @@ fn profiles_without_a_key_or_with_a_wrong_device() {
 fn an_empty_home() {
     let sandbox = healthy();
     fs::remove_dir_all(sandbox.home().join(".aws")).unwrap();
-    let key = format!("{}\n{}\n\n", sandbox.alice.access_key_id, sandbox.alice.secret_access_key);
-    let mended = mends(&sandbox, &[], "profiles", "no profile has an access key", &key);
-    assert_eq!(mended, "error: aws configure --profile dev");
+    imports_key(&sandbox, "no profile has an access key");
 }
 
 #[test]
 fn an_endpoint_that_is_not_awss() {
     let sandbox = healthy();
     let elsewhere = [("AWS_ENDPOINT_URL", "https://sts.example.com")];
-    let mended = mends(&sandbox, &elsewhere, "endpoint", "https://sts.example.com, which is not AWS", "");
+    let mended = mends(&sandbox, &elsewhere, "endpoint", "https://sts.example.com, which is not AWS");
     assert_eq!(mended, "warning: unset AWS_ENDPOINT_URL && mfa-agent agent restart");
 }
 
@@ -362,7 +363,7 @@ fn variables_that_win_over_ours() {
             "unset AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_CONTAINER_CREDENTIALS_FULL_URI",
         ),
     ] {
-        assert_eq!(mends(&sandbox, variables, "variables", words, ""), format!("warning: {hint}"));
+        assert_eq!(mends(&sandbox, variables, "variables", words), format!("warning: {hint}"));
     }
 }
 
@@ -373,7 +374,7 @@ fn an_agent_that_reads_other_files() {
     sandbox.write("other", "[profile dev]\n");
     let other = sandbox.home().join("other");
     let elsewhere = [("AWS_CONFIG_FILE", other.to_str().unwrap())];
-    let mended = mends(&sandbox, &elsewhere, "variables", "is another than the agent reads", "");
+    let mended = mends(&sandbox, &elsewhere, "variables", "is another than the agent reads");
     assert_eq!(mended, "warning: mfa-agent agent restart");
 }
 
@@ -381,10 +382,10 @@ fn an_agent_that_reads_other_files() {
 fn what_other_tools_left() {
     let sandbox = healthy();
     let vault = [("AWS_VAULT", "dev")];
-    let mended = mends(&sandbox, &vault, "other tools", "aws-vault gave this shell dev", "");
+    let mended = mends(&sandbox, &vault, "other tools", "aws-vault gave this shell dev");
     assert!(mended.starts_with("warning: unset AWS_VAULT AWS_ACCESS_KEY_ID "), "{mended}");
     let awsume = [("AWSUME_PROFILE", "dev"), ("AWSUME_COMMAND", "dev")];
-    let mended = mends(&sandbox, &awsume, "other tools", "awsume gave this shell dev", "");
+    let mended = mends(&sandbox, &awsume, "other tools", "awsume gave this shell dev");
     assert!(mended.starts_with("warning: unset AWSUME_PROFILE "), "{mended}");
 
     let key = key_of(&sandbox.alice);
@@ -401,7 +402,7 @@ fn what_other_tools_left() {
 fn a_hook_that_no_rc_file_loads() {
     let sandbox = healthy();
     sandbox.write(".bashrc", "# mfa-agent init bash\n");
-    let mended = mends(&sandbox, &[], "hook", ".bashrc does not load it", "");
+    let mended = mends(&sandbox, &[], "hook", ".bashrc does not load it");
     assert!(mended.starts_with("warning: echo 'eval \"$(mfa-agent init bash)\"' >> "), "{mended}");
     let loaded = fs::read_to_string(sandbox.home().join(".bashrc")).unwrap();
     assert_eq!(loaded, "# mfa-agent init bash\neval \"$(mfa-agent init bash)\"\n");
@@ -448,7 +449,7 @@ fn a_desktop_that_cannot_show_or_ask() {
     let client = Path::new(CLIENT).parent().unwrap().to_owned();
     sandbox.set("PATH", std::env::join_paths([programs, client]).unwrap());
     assert_eq!(sandbox.run(&["agent", "restart"]).status, 0);
-    let mended = mends(&sandbox, &[], "prompter", "neither pinentry nor zenity nor kdialog", "");
+    let mended = mends(&sandbox, &[], "prompter", "neither pinentry nor zenity nor kdialog");
     assert_eq!(mended, "warning: sudo apt install zenity && mfa-agent agent restart");
 }
 

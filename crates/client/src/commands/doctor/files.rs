@@ -80,7 +80,7 @@ pub fn profiles(profiles: &[Profile], wanted: Option<&str>, own: Option<&str>) -
         findings.push(Finding::error("profiles", what, "mfa-agent profiles"));
     } else if findings.is_empty() {
         let what = "no profile has an access key, so there is nothing to take a code for";
-        findings.push(Finding::error("profiles", what, "aws configure --profile dev"));
+        findings.push(Finding::error("profiles", what, "mfa-agent keys import --profile dev"));
     }
     findings
 }
