@@ -173,10 +173,10 @@ __mfa_agent_complete() {
   COMPREPLY=()
   if [[ ${COMP_CWORD:-0} -eq 1 ]]; then
     # shellcheck disable=SC2207
-    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent console doctor env init keys lock login logout profiles status unlock use' -- "${COMP_WORDS[1]-}"))
+    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent aws-mfa console credential-process doctor env exec init keys lock login logout profiles status unlock use why' -- "${COMP_WORDS[1]-}"))
   else
     case ${COMP_WORDS[1]-} in
-      console | doctor | env | login | logout | status | use)
+      console | credential-process | doctor | env | login | logout | status | unlock | use | why)
         # shellcheck disable=SC2207
         COMPREPLY=($(\builtin compgen -W "$("$__mfa_agent_bin" hook profiles 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]-}"))
         ;;

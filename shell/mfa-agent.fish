@@ -112,8 +112,8 @@ if status is-interactive
     end
 
     complete -c mfa-agent -f
-    complete -c mfa-agent -n __fish_use_subcommand -a 'agent console doctor env init keys lock login logout profiles status unlock use'
+    complete -c mfa-agent -n __fish_use_subcommand -a 'agent aws-mfa console credential-process doctor env exec init keys lock login logout profiles status unlock use why'
     complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and not __fish_seen_subcommand_from import list' -a 'import list'
     complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from import' -F
-    complete -c mfa-agent -n '__fish_seen_subcommand_from console doctor env login logout status use' -a '(command $__mfa_agent_bin hook profiles 2>/dev/null)'
+    complete -c mfa-agent -n '__fish_seen_subcommand_from console credential-process doctor env login logout status unlock use why' -a '(command $__mfa_agent_bin hook profiles 2>/dev/null)'
 end

@@ -117,10 +117,10 @@ function mfa-agent {
 __mfa_agent_complete() {
   \builtin emulate -L zsh
   if ((CURRENT == 2)); then
-    compadd agent console doctor env init keys lock login logout profiles status unlock use
+    compadd agent aws-mfa console credential-process doctor env exec init keys lock login logout profiles status unlock use why
   else
     case ${words[2]} in
-      console | doctor | env | login | logout | status | use) compadd -- ${(f)"$("$__mfa_agent_bin" hook profiles 2>/dev/null)"} ;;
+      console | credential-process | doctor | env | login | logout | status | unlock | use | why) compadd -- ${(f)"$("$__mfa_agent_bin" hook profiles 2>/dev/null)"} ;;
       keys) if ((CURRENT == 3)); then compadd import list; elif [[ ${words[3]} == import ]]; then _files; fi ;;
     esac
   fi
