@@ -7,7 +7,8 @@ use protocol::{Reply, Request};
 
 use crate::lifecycle::wait_for_end;
 use crate::support::{
-    ACCOUNT, Bus, SHELLS, Sandbox, Screen, Server, Session, TestPrompter, memory_holds, tool, wait_until,
+    ACCOUNT, Bus, Dunst, Run, SHELLS, Sandbox, Screen, Server, Session, Shell, TestPrompter, memory_holds,
+    tool, wait_until,
 };
 
 /// What a desktop's server usually can.
@@ -32,13 +33,7 @@ impl Desktop {
     fn of(mut sandbox: Sandbox) -> Self {
         let bus = Bus::start(&mut sandbox);
         let server = bus.server(USUAL);
-        let clock = sandbox.fake_clock();
-        assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
-        for variable in
-            ["LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC"]
-        {
-            sandbox.unset(variable);
-        }
+        let clock = start(&mut sandbox);
         Self { sandbox, server, clock, _bus: bus }
     }
 
@@ -66,6 +61,44 @@ impl Desktop {
     fn calls(&self) -> usize {
         self.sandbox.simulator.calls_of("GetSessionToken").len()
     }
+}
+
+/// Starts an agent that lives by a clock of the test's; nothing else does.
+fn start(sandbox: &mut Sandbox) -> PathBuf {
+    let clock = sandbox.fake_clock();
+    assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
+    for variable in
+        ["LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC"]
+    {
+        sandbox.unset(variable);
+    }
+    clock
+}
+
+#[test]
+fn the_button_of_a_real_server_renews_the_session_of_a_shell() {
+    let mut sandbox = Sandbox::new();
+    let prompter = TestPrompter::new(&sandbox, "");
+    let bus = Bus::start(&mut sandbox);
+    let _dunst = Dunst::start(&mut sandbox, &bus);
+    let clock = start(&mut sandbox);
+    sandbox.log_in("dev");
+    let session = Session::start(&sandbox, Shell::Bash);
+    session.run_to_prompt("mfa-agent use dev");
+    let first = session.key_id().unwrap();
+    sandbox.advance(&clock, 43_200 - 599);
+    assert!(matches!(sandbox.ask(Request::Log), Reply::Log(_)));
+    let dunst = |argument: &[&str]| Run::of(&mut sandbox.command(tool("dunstctl"), argument)).stdout;
+    wait_until("dunst shows it", || dunst(&["count", "displayed"]).trim() == "1");
+    // The menu of its buttons; the test's picks the first.
+    dunst(&["context"]);
+    prompter.type_in(&sandbox.code());
+    wait_until("it is renewed", || {
+        sandbox.run(&["agent", "log"]).stdout.contains("refresh of dev: a new session")
+    });
+    wait_until("dunst takes it back", || dunst(&["count", "displayed"]).trim() == "0");
+    session.run_to_prompt("true");
+    assert_ne!(session.key_id().unwrap(), first);
 }
 
 #[test]
