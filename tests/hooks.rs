@@ -331,3 +331,27 @@ fn every_command_is_completed_in_every_shell() {
         assert!(hook.contains(&names.join(" ")), "{file} does not list {names:?}");
     }
 }
+
+#[test]
+fn a_terminal_shows_the_end_on_its_desktop_where_the_person_wants_it() {
+    for (setting, sequence) in [
+        ("osc9", "\x1b]9;AWS session of dev ends in 9m "),
+        ("osc777", "\x1b]777;notify;mfa-agent;AWS session of dev ends in 9m "),
+        ("osc99", "\x1b]99;;AWS session of dev ends in 9m "),
+    ] {
+        let mut sandbox = Sandbox::new();
+        let configuration = format!("terminal_notification = \"{setting}\"\n");
+        sandbox.write(".config/mfa-agent/config.toml", &configuration);
+        let clock = sandbox.fake_clock();
+        let session = Session::start(&sandbox, Shell::Zsh);
+        use_dev(&sandbox, &session);
+        sandbox.advance(&clock, 43_200 - 9 * 60 - 30);
+        assert_eq!(sandbox.run(&["status"]).status, 0);
+        session.run_to_prompt("true");
+        let shown = session.terminal.screen();
+        assert!(shown.contains("s left; mfa-agent login dev --force"), "{shown}");
+        let (_, seconds) = shown.split_once(sequence).unwrap_or_else(|| panic!("{shown:?}"));
+        assert!(seconds.split_once("s\x1b\\").unwrap().0.parse::<u8>().is_ok(), "{shown:?}");
+        assert_eq!(shown.matches(sequence).count(), 1, "{shown:?}");
+    }
+}

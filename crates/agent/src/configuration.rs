@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use protocol::{Refusal, SESSION_SECONDS};
+use protocol::{Refusal, SESSION_SECONDS, TerminalNotification};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::platform;
@@ -25,6 +25,9 @@ pub struct Configuration {
     /// When the prompt's hook asks for a code by itself.
     #[serde(default)]
     pub auto_prompt: AutoPrompt,
+    /// How the terminal of the shell that says that the end is near shows it besides.
+    #[serde(default)]
+    pub terminal_notification: Option<TerminalNotification>,
     /// What locks the agent by itself.
     #[serde(default, deserialize_with = "lock_on")]
     pub lock_on: LockOn,
@@ -71,6 +74,7 @@ impl Default for Configuration {
             duration: None,
             notify_before: notify_before(),
             auto_prompt: AutoPrompt::default(),
+            terminal_notification: None,
             lock_on: LockOn::default(),
             prompter: None,
             confirm: false,

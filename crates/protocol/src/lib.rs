@@ -409,6 +409,18 @@ pub struct Console {
     pub opens_for: u32,
 }
 
+/// The control sequence by which a terminal shows a notification on its desktop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TerminalNotification {
+    /// `OSC 9`: of iTerm2 and Windows Terminal.
+    Osc9,
+    /// `OSC 777`: of rxvt-unicode, foot and terminals by VTE.
+    Osc777,
+    /// `OSC 99`: of kitty.
+    Osc99,
+}
+
 /// What a shell that uses a profile needs to know.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -420,6 +432,9 @@ pub enum ShellState {
         /// The session behind them ends in so many seconds, and this shell is the one that says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ends_in: Option<u64>,
+        /// How this shell's terminal is to be told besides.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        terminal: Option<TerminalNotification>,
         /// The person wants to be asked for a new one now.
         #[serde(default)]
         ask: bool,
@@ -431,6 +446,9 @@ pub enum ShellState {
         /// As in `Ready`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ends_in: Option<u64>,
+        /// As in `Ready`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        terminal: Option<TerminalNotification>,
         /// As in `Ready`.
         #[serde(default)]
         ask: bool,

@@ -63,11 +63,12 @@ impl Sessions {
             let number = state.vault.number(&resolved.root, now);
             let first = level > 0 && state.told.insert((number, level));
             let ends_in = if first { state.vault.left(&resolved.root, now) } else { None };
+            let terminal = resolved.configuration.terminal_notification.filter(|_| first);
             let asks = resolved.configuration.auto_prompt == AutoPrompt::Expiring;
             let ask = asks && level > 0 && !state.put_off.contains(&resolved.root);
             return Ok(match given {
-                Given::Credentials(credentials) => ShellState::Ready { credentials, ends_in, ask },
-                Given::Live(live) => ShellState::Live { live, ends_in, ask },
+                Given::Credentials(credentials) => ShellState::Ready { credentials, ends_in, terminal, ask },
+                Given::Live(live) => ShellState::Live { live, ends_in, terminal, ask },
             });
         }
         let mut guard = self.state();

@@ -4,7 +4,8 @@
 use std::ffi::OsStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use protocol::{EndReason, Reply, Request, ShellState};
+use protocol::sanitize::sanitize;
+use protocol::{EndReason, Reply, Request, ShellState, TerminalNotification};
 
 use super::env::{self, Access, Given};
 use crate::agent::Agent;
@@ -53,12 +54,18 @@ fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<(), Fa
     let request = Request::Shell { profile: profile.to_owned(), live };
     let reply = agent.as_ref().map(|agent| agent.ask_running(request));
     let script = match (&agent, reply) {
-        (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Ready { credentials, ends_in, ask }))))) if !live => {
-            tell_end(profile, ends_in);
+        (
+            Ok(agent),
+            Ok(Ok(Some(Reply::Shell(ShellState::Ready { credentials, ends_in, terminal, ask })))),
+        ) if !live => {
+            tell_end(profile, ends_in, terminal);
             ready(shell, &Given::Keys(*credentials), agent, environment, ask && !command)?
         }
-        (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Live { live: access, ends_in, ask }))))) if live => {
-            tell_end(profile, ends_in);
+        (
+            Ok(agent),
+            Ok(Ok(Some(Reply::Shell(ShellState::Live { live: access, ends_in, terminal, ask })))),
+        ) if live => {
+            tell_end(profile, ends_in, terminal);
             ready(shell, &Given::Live(*access), agent, environment, ask && !command)?
         }
         (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Ended { reason, lease, ask }))))) => {
@@ -175,10 +182,28 @@ fn ready(
 }
 
 /// A dim line for the shell that is the one to say it.
-fn tell_end(profile: &str, ends_in: Option<u64>) {
-    if let Some(seconds) = ends_in {
-        let left = span::of(u32::try_from(seconds).unwrap_or(u32::MAX));
-        aside(&format!("{profile}: {left} left; mfa-agent login {} --force", word(profile)));
+fn tell_end(profile: &str, ends_in: Option<u64>, terminal: Option<TerminalNotification>) {
+    let Some(seconds) = ends_in else { return };
+    let left = span::of(u32::try_from(seconds).unwrap_or(u32::MAX));
+    aside(&format!("{profile}: {left} left; mfa-agent login {} --force", word(profile)));
+    if let Some(terminal) = terminal
+        && platform::stderr_is_terminal()
+    {
+        platform::write_stderr(
+            notification(terminal, &format!("AWS session of {profile} ends in {left}")).as_bytes(),
+        );
+    }
+}
+
+/// What makes a terminal show a notification. <https://iterm2.com/documentation-escape-codes.html>, urxvt's extension
+/// `notify`, <https://sw.kovidgoyal.net/kitty/desktop-notifications/>.
+fn notification(terminal: TerminalNotification, text: &str) -> String {
+    // What commands is spelled out, and a semicolon separates.
+    let text = sanitize(text).replace(';', ",");
+    match terminal {
+        TerminalNotification::Osc9 => format!("\x1b]9;{text}\x1b\\"),
+        TerminalNotification::Osc777 => format!("\x1b]777;notify;mfa-agent;{text}\x1b\\"),
+        TerminalNotification::Osc99 => format!("\x1b]99;;{text}\x1b\\"),
     }
 }
 
@@ -246,9 +271,7 @@ fn other_profile_is_set(environment: &Environment) -> bool {
 /// A dim line, for what the person did not ask for.
 fn aside(line: &str) {
     if platform::stderr_is_terminal() && !crate::environment::refuses_color() {
-        platform::write_stderr(
-            format!("\x1b[2mmfa-agent: {}\x1b[0m\n", protocol::sanitize::sanitize(line)).as_bytes(),
-        );
+        platform::write_stderr(format!("\x1b[2mmfa-agent: {}\x1b[0m\n", sanitize(line)).as_bytes());
     } else {
         output::words(&format!("mfa-agent: {line}"));
     }
