@@ -53,15 +53,22 @@ impl Memory {
         page
     }
 
-    /// Where this is: the names of the mappings, once for each place.
+    /// Where this is: the names of the mappings, once for each place. Digits count where no further ones stand beside
+    /// them: a code is found in the dates of the certificates that AWS is known by, sooner or later.
     pub fn places(&self, needle: &[u8]) -> Vec<String> {
         assert!(needle.len() >= 6, "less is anywhere");
         let mut places = Vec::new();
         for mapping in &self.0 {
             let candidates = (0..mapping.bytes.len()).filter(|at| mapping.bytes[*at] == needle[0]);
+            let is_digit = |at: usize| mapping.bytes.get(at).is_some_and(u8::is_ascii_digit);
+            let digits = needle.iter().all(u8::is_ascii_digit);
             for at in candidates {
-                if mapping.bytes[at..].starts_with(needle) {
-                    places.push(format!("{}+{at:#x}", mapping.name));
+                let inside = digits && (is_digit(at.wrapping_sub(1)) || is_digit(at + needle.len()));
+                if mapping.bytes[at..].starts_with(needle) && !inside {
+                    // What stands around it tells whose it is.
+                    let around = &mapping.bytes
+                        [at.saturating_sub(24)..(at + needle.len() + 16).min(mapping.bytes.len())];
+                    places.push(format!("{}+{at:#x}: {}", mapping.name, around.escape_ascii()));
                 }
             }
         }
