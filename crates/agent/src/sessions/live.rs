@@ -244,7 +244,7 @@ impl Sessions {
         if state.lock.is_closed() {
             return Err(Refusal::Locked);
         }
-        state.notify_before.clone_from(&resolved.configuration.notify_before);
+        state.obey(&resolved.configuration);
         let level = state.level(&resolved.root, now);
         let Some(root) = state.vault.get(&resolved.root, profile, now) else {
             return Err(Refusal::NeedsMfa(resolved.question(true)));
