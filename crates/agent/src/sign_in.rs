@@ -1,6 +1,7 @@
 //! The AWS console's sign-in: temporary credentials become a token, and the token a link.
 
 use std::convert::Infallible;
+use std::fmt;
 
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime_api::client::interceptors::context::{Error, Output};
@@ -134,10 +135,16 @@ struct Answer {
 }
 
 /// An answer whose body is still to come. The SDK would read it whole, however long it is.
-#[derive(Debug)]
 struct Response {
     status: u16,
     body: SdkBody,
+}
+
+impl fmt::Debug for Response {
+    /// Without the body: the sign-in token is in it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Response").field("status", &self.status).finish_non_exhaustive()
+    }
 }
 
 /// Takes the body over unread.
