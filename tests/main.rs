@@ -9,6 +9,7 @@ mod console;
 mod consumers;
 mod crowds;
 mod doctor;
+mod documents;
 mod errors;
 mod exec;
 mod faults;
