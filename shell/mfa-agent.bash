@@ -173,12 +173,19 @@ __mfa_agent_complete() {
   COMPREPLY=()
   if [[ ${COMP_CWORD:-0} -eq 1 ]]; then
     # shellcheck disable=SC2207
-    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent aws-mfa console credential-process doctor env exec init keys lock login logout profiles status unlock use why' -- "${COMP_WORDS[1]-}"))
+    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent aws-mfa console credential-process doctor env exec init keys lock login logout policy profiles setup status unlock use why' -- "${COMP_WORDS[1]-}"))
+  elif [[ ${COMP_WORDS[COMP_CWORD-1]-} == --region ]]; then
+    # shellcheck disable=SC2207
+    COMPREPLY=($(\builtin compgen -W "$("$__mfa_agent_bin" hook regions 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]-}"))
   else
     case ${COMP_WORDS[1]-} in
-      console | credential-process | doctor | env | login | logout | status | unlock | use | why)
+      console | credential-process | doctor | env | login | logout | setup | status | unlock | use | why)
         # shellcheck disable=SC2207
         COMPREPLY=($(\builtin compgen -W "$("$__mfa_agent_bin" hook profiles 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]-}"))
+        ;;
+      policy)
+        # shellcheck disable=SC2207
+        [[ $COMP_CWORD -ne 2 ]] || COMPREPLY=($(IFS=' ' \builtin compgen -W 'print' -- "${COMP_WORDS[2]-}"))
         ;;
       keys)
         if [[ $COMP_CWORD -eq 2 ]]; then

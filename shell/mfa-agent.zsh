@@ -117,10 +117,13 @@ function mfa-agent {
 __mfa_agent_complete() {
   \builtin emulate -L zsh
   if ((CURRENT == 2)); then
-    compadd agent aws-mfa console credential-process doctor env exec init keys lock login logout profiles status unlock use why
+    compadd agent aws-mfa console credential-process doctor env exec init keys lock login logout policy profiles setup status unlock use why
+  elif [[ ${words[CURRENT-1]} == --region ]]; then
+    compadd -- ${(f)"$("$__mfa_agent_bin" hook regions 2>/dev/null)"}
   else
     case ${words[2]} in
-      console | credential-process | doctor | env | login | logout | status | unlock | use | why) compadd -- ${(f)"$("$__mfa_agent_bin" hook profiles 2>/dev/null)"} ;;
+      console | credential-process | doctor | env | login | logout | setup | status | unlock | use | why) compadd -- ${(f)"$("$__mfa_agent_bin" hook profiles 2>/dev/null)"} ;;
+      policy) if ((CURRENT == 3)); then compadd print; fi ;;
       keys) if ((CURRENT == 3)); then compadd import list; elif [[ ${words[3]} == import ]]; then _files; fi ;;
     esac
   fi

@@ -3,6 +3,9 @@
 //! `env` runs at prompts, so its usual forms are matched by hand; everything else, wrong usage and help included,
 //! is clap's. A test holds the two together.
 
+mod policy;
+mod setup;
+
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -13,6 +16,9 @@ use protocol::Secret;
 
 use crate::platform;
 use crate::shell::Shell;
+
+pub use policy::{Partition, Policy, Variant};
+pub use setup::{OUTPUT_FORMATS, Setup};
 
 const WHICH_PROFILE: &str =
     "The profile; else AWS_PROFILE, else this shell's own, else the configured default";
@@ -111,6 +117,15 @@ pub enum Command {
     /// Put a long-term key into ~/.aws/credentials, and show which are there
     #[command(subcommand)]
     Keys(Keys),
+    /// The IAM policy that denies everything without MFA
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Set a profile up: its region and output format
+    #[command(
+        long_about = "Set a profile up: its region and output format, in ~/.aws/config, as `aws configure` does. What is not given is asked for. All else in the file stays as it is.",
+        after_long_help = "Examples:\n  mfa-agent setup dev\n  mfa-agent setup dev --region eu-central-1 --output json"
+    )]
+    Setup(Setup),
     /// Find what is wrong, and say the command that mends it
     #[command(
         long_about = "Find what is wrong, and say the command that mends it: the socket, the agent, the files, the profiles, this shell's variables, the hook, the desktop.\n\nNothing is changed, no code is asked for and AWS is not called. Where no agent runs, one is started to see whether it can, and ended again.",
@@ -199,6 +214,8 @@ pub enum Hook {
     },
     /// Print the names of the profiles, for completion
     Profiles,
+    /// Print the names of AWS's regions, for completion
+    Regions,
 }
 
 /// `mfa-agent env`

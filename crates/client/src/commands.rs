@@ -13,7 +13,9 @@ mod keys;
 mod lock;
 mod login;
 mod logout;
+mod policy;
 mod profiles;
+mod setup;
 mod status;
 mod why;
 
@@ -44,6 +46,8 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
         Command::Console(args) => console::run(args, profile, environment),
         Command::Why(args) => why::run(args, profile, environment),
         Command::Keys(verb) => keys::run(verb, profile, environment),
+        Command::Policy(verb) => policy::run(verb),
+        Command::Setup(args) => setup::run(args, profile, environment),
         Command::Doctor(args) => doctor::run(args, profile, invocation.color, environment),
         Command::AwsMfa(args) => aws_mfa::run(args, profile, environment),
         Command::Use(args) => hook::use_without_hook(args),

@@ -17,6 +17,7 @@ mod output;
 mod picker;
 mod platform;
 mod prompt;
+mod regions;
 mod shell;
 mod span;
 mod table;

@@ -15,7 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::mfa::Asker;
 use crate::output::{self, WipedBytes};
 use crate::shell::{self, Shell, word};
-use crate::{platform, span};
+use crate::{platform, regions, span};
 
 /// A file that is always there. As a shell's lease it leaves all to the clock.
 const ALWAYS_THERE: &str = "/";
@@ -29,6 +29,10 @@ pub fn run(args: &Hook, environment: &Environment) -> Result<(), Failure> {
         Hook::Ask { shell } => ask(*shell, environment),
         Hook::Use { shell, args } => use_profile(*shell, args, environment),
         Hook::Profiles => profiles(environment),
+        Hook::Regions => {
+            let names: String = regions::all().flat_map(|region| [region.name, "\n"]).collect();
+            output::data(names.as_bytes())
+        }
     }
 }
 
