@@ -8,6 +8,7 @@ mod confirm;
 mod console;
 mod consumers;
 mod crowds;
+mod device;
 mod doctor;
 mod documents;
 mod errors;

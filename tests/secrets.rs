@@ -216,7 +216,7 @@ fn in_memory(pid: i32, needles: &[(&'static str, String)]) -> Vec<(&'static str,
 }
 
 /// The same once the agent has come to rest: who has its answer may be ahead of who gave it.
-fn left_in_memory(pid: i32, needles: &[(&'static str, String)]) -> Vec<(&'static str, Vec<String>)> {
+pub fn left_in_memory(pid: i32, needles: &[(&'static str, String)]) -> Vec<(&'static str, Vec<String>)> {
     let start = Instant::now();
     loop {
         let found = in_memory(pid, needles);
@@ -227,7 +227,7 @@ fn left_in_memory(pid: i32, needles: &[(&'static str, String)]) -> Vec<(&'static
 }
 
 /// Only root reads another process's memory; the run in CI does.
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     assert!(root || std::env::var_os("CI").is_none(), "CI runs these tests as root");
     root

@@ -11,6 +11,7 @@ mod endpoint;
 mod environment;
 mod explain;
 mod handover;
+mod iam;
 mod journal;
 mod lease;
 mod live;

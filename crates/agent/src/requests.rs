@@ -207,6 +207,15 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
                 Err(refusal) => Err(refusal),
             }
         }
+        Request::Iam { profile, call, signed, ask } => {
+            match sessions.iam(peer, profile.as_deref(), &call, &signed, ask).await {
+                Ok(Opened::Ready((profile, answer))) => Ok(Reply::Iam { profile, answer }),
+                Ok(Opened::YourTurn(question, claim)) => {
+                    return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };
+                }
+                Err(refusal) => Err(refusal),
+            }
+        }
         Request::AwsMfa { wanted, ask, force, code } => {
             match sessions.aws_mfa(peer, &wanted, ask, force, code.as_ref()).await {
                 Ok(Opened::Ready(credentials)) => Ok(Reply::Credentials(credentials)),
@@ -328,6 +337,7 @@ fn subject(request: &Request) -> Option<String> {
     match request {
         Request::Credentials { profile, .. } => Some(format!("credentials of {}", name(profile))),
         Request::Console { profile, .. } => Some(format!("console of {}", name(profile))),
+        Request::Iam { profile, call, .. } => Some(format!("{} for {}", call.action(), name(profile))),
         Request::AwsMfa { wanted, .. } => Some(format!("aws-mfa of {}", short(&wanted.profile))),
         Request::Session { profile, .. } => Some(format!("session of {}", name(profile))),
         Request::Login { profile, .. } => Some(format!("login to {}", name(profile))),

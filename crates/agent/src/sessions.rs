@@ -3,6 +3,7 @@
 mod confirm;
 mod console;
 mod health;
+mod iam;
 mod live;
 mod lock;
 mod process;

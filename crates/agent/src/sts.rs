@@ -1,5 +1,5 @@
-//! The calls to AWS: the only file that names the STS and IAM clients. What comes back is a value or a
-//! [`CallError`]; what that means for the person is `explain.rs`.
+//! The calls to STS, and the way to AWS. It and `iam.rs` are the only files that name AWS's clients. What comes back is
+//! a value or a [`CallError`]; what that means for the person is `explain.rs`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::date_time::{DateTime, Format};
-use protocol::{NetworkProblem, Secret};
+use protocol::{CallerIdentity, NetworkProblem, Secret};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::endpoint::Endpoint;
@@ -169,14 +169,21 @@ impl Aws {
         issued(output.credentials)
     }
 
-    /// The ARN of the user whose long-term key it is (`sts:GetCallerIdentity`, which no policy can deny).
-    pub async fn user_arn(&self, endpoint: &Endpoint, signer: &Signer) -> Result<String, CallError> {
+    /// Whose key it is (`sts:GetCallerIdentity`, which no policy can deny).
+    pub async fn caller_identity(
+        &self,
+        endpoint: &Endpoint,
+        signer: &Signer,
+    ) -> Result<CallerIdentity, CallError> {
         let output = aws_sdk_sts::Client::from_conf(self.sts(endpoint, signer, Retries::Standard)?)
             .get_caller_identity()
             .send()
             .await
             .map_err(|error| call_error(&error))?;
-        Ok(output.arn.unwrap_or_default())
+        Ok(CallerIdentity {
+            account: output.account.unwrap_or_default(),
+            arn: output.arn.unwrap_or_default(),
+        })
     }
 
     /// `sts:GetFederationToken`, by a long-term key: a session that may do what this policy and the user's own both
@@ -200,31 +207,6 @@ impl Aws {
         issued(output.credentials)
     }
 
-    /// `iam:ListMFADevices` for the key's own user: the serials of all devices.
-    pub async fn list_mfa_devices(
-        &self,
-        endpoint: &Endpoint,
-        signer: &Signer,
-    ) -> Result<Vec<String>, CallError> {
-        let mut config = aws_sdk_iam::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(endpoint.region.clone()))
-            .credentials_provider(signing_key(signer))
-            .http_client(self.http(endpoint.url.as_deref())?)
-            .timeout_config(timeouts())
-            .retry_config(RetryConfig::standard())
-            .interceptor(SkewMeter(self.skew.clone()))
-            .use_fips(endpoint.fips)
-            .use_dual_stack(endpoint.dual_stack);
-        config.set_endpoint_url(endpoint.url.clone());
-        let output = aws_sdk_iam::Client::from_conf(config.build())
-            .list_mfa_devices()
-            .send()
-            .await
-            .map_err(|error| call_error(&error))?;
-        Ok(output.mfa_devices.into_iter().map(|device| device.serial_number).collect())
-    }
-
     fn sts(
         &self,
         endpoint: &Endpoint,
@@ -237,15 +219,17 @@ impl Aws {
             .credentials_provider(signing_key(signer))
             .http_client(self.http(endpoint.url.as_deref())?)
             .timeout_config(timeouts())
-            .retry_config(match retries {
-                Retries::None => RetryConfig::disabled(),
-                Retries::Standard => RetryConfig::standard(),
-            })
-            .interceptor(SkewMeter(self.skew.clone()))
+            .retry_config(retries.into())
+            .interceptor(self.skew_meter())
             .use_fips(endpoint.fips)
             .use_dual_stack(endpoint.dual_stack);
         config.set_endpoint_url(endpoint.url.clone());
         Ok(config.build())
+    }
+
+    /// What learns AWS's clock from every answer.
+    pub fn skew_meter(&self) -> SkewMeter {
+        SkewMeter(self.skew.clone())
     }
 
     /// The way to a URL; to none, for one of AWS's own.
@@ -302,13 +286,23 @@ impl Aws {
     }
 }
 
+/// What is done where an answer does not come, or is one to come back later.
 #[derive(Clone, Copy)]
-enum Retries {
+pub enum Retries {
     /// For a call that carries a code: AWS takes each once, so a second sending turns a lost answer into a
-    /// refusal.
+    /// refusal. And for one that makes or changes something, which must not happen twice.
     None,
     /// Three attempts for throttling, 5xx and broken connections.
     Standard,
+}
+
+impl From<Retries> for RetryConfig {
+    fn from(retries: Retries) -> Self {
+        match retries {
+            Retries::None => Self::disabled(),
+            Retries::Standard => Self::standard(),
+        }
+    }
 }
 
 /// How long a call may take.
@@ -316,7 +310,8 @@ pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build()
 }
 
-fn signing_key(signer: &Signer) -> SigningKey {
+/// A signer as AWS's clients take it.
+pub fn signing_key(signer: &Signer) -> SigningKey {
     SigningKey::new(
         signer.access_key_id.clone(),
         signer.secret_access_key.expose().to_owned(),
@@ -364,7 +359,8 @@ pub fn rfc3339(seconds: u64) -> String {
     time.fmt(Format::DateTime).unwrap_or_default()
 }
 
-fn call_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
+/// Why a call failed.
+pub fn call_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
     error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>,
 ) -> CallError {
     let network = |problem, detail: String, sent| CallError::Network { problem, detail, sent };

@@ -52,7 +52,7 @@ pub(crate) struct Invocation<'a> {
 
 type Handler = fn(&mut Invocation) -> Answer;
 
-/// The actions there are: an arm here and a function in `sts` or `iam` each.
+/// The actions there are: an arm here and a function in `sts` or below `iam` each.
 fn operation(action: &str) -> Option<(Service, Handler)> {
     let operation: (Service, Handler) = match action {
         "AssumeRole" => (Service::Sts, sts::assume_role),
@@ -61,8 +61,8 @@ fn operation(action: &str) -> Option<(Service, Handler)> {
         "GetSessionToken" => (Service::Sts, sts::get_session_token),
         "GetUser" => (Service::Iam, iam::get_user),
         "ListBuckets" => (Service::S3, s3::list_buckets),
-        "ListAccessKeys" => (Service::Iam, iam::list_access_keys),
-        "ListMFADevices" => (Service::Iam, iam::list_mfa_devices),
+        "ListAccessKeys" => (Service::Iam, iam::keys::list),
+        "ListMFADevices" => (Service::Iam, iam::devices::list),
         _ => return None,
     };
     Some(operation)

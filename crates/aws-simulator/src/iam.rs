@@ -1,9 +1,12 @@
-//! The actions of IAM.
+//! The actions of IAM. Each group has a file of its own.
+
+pub(crate) mod devices;
+pub(crate) mod keys;
 
 use crate::action::Invocation;
 use crate::answer::{Answer, Failure};
 use crate::clock::iso;
-use crate::world::{CredentialKind, UserName};
+use crate::world::UserName;
 use crate::xml::{element, leaf};
 
 pub(crate) fn get_user(invocation: &mut Invocation) -> Answer {
@@ -15,34 +18,6 @@ pub(crate) fn get_user(invocation: &mut Invocation) -> Answer {
         + &leaf("Arn", &user.arn())
         + &leaf("CreateDate", &iso(record.created_at));
     Ok(element("User", &inner))
-}
-
-pub(crate) fn list_mfa_devices(invocation: &mut Invocation) -> Answer {
-    let user = existing_user(invocation, "iam:ListMFADevices")?;
-    let devices = invocation.world.devices.iter().filter(|(_, device)| device.owner == user);
-    let members = devices.map(|(serial, device)| {
-        let inner = leaf("UserName", &user.name)
-            + &leaf("SerialNumber", serial)
-            + &leaf("EnableDate", &iso(device.enabled_at));
-        element("member", &inner)
-    });
-    Ok(element("MFADevices", &members.collect::<String>()) + &leaf("IsTruncated", "false"))
-}
-
-pub(crate) fn list_access_keys(invocation: &mut Invocation) -> Answer {
-    let user = existing_user(invocation, "iam:ListAccessKeys")?;
-    let mut members = String::new();
-    for (id, credential) in &invocation.world.credentials {
-        let CredentialKind::LongTerm { user: owner, active, created_at } = &credential.kind else { continue };
-        if *owner == user {
-            let inner = leaf("UserName", &user.name)
-                + &leaf("AccessKeyId", id)
-                + &leaf("Status", if *active { "Active" } else { "Inactive" })
-                + &leaf("CreateDate", &iso(*created_at));
-            members += &element("member", &inner);
-        }
-    }
-    Ok(element("AccessKeyMetadata", &members) + &leaf("IsTruncated", "false"))
 }
 
 /// The user the action is about, if the caller may do that and the user exists.

@@ -424,12 +424,14 @@ fn patience(request: &Request) -> Duration {
         | Request::Live { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Console { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::AwsMfa { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
+        | Request::Iam { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Unlock { ask: Ask::Wait | Ask::Person, .. } => Duration::from_mins(15),
         // It may have to be allowed on the desktop.
         Request::Credentials { .. }
         | Request::Live { .. }
         | Request::Console { .. }
-        | Request::AwsMfa { .. } => Duration::from_mins(2),
+        | Request::AwsMfa { .. }
+        | Request::Iam { .. } => Duration::from_mins(2),
         Request::Session { .. }
         | Request::Unlock { .. }
         | Request::Login { .. }

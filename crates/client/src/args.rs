@@ -3,6 +3,7 @@
 //! `env` runs at prompts, so its usual forms are matched by hand; everything else, wrong usage and help included,
 //! is clap's. A test holds the two together.
 
+mod device;
 mod policy;
 mod setup;
 
@@ -17,6 +18,7 @@ use protocol::Secret;
 use crate::platform;
 use crate::shell::Shell;
 
+pub use device::Device;
 pub use policy::{Partition, Policy, Variant};
 pub use setup::{OUTPUT_FORMATS, Setup};
 
@@ -126,6 +128,9 @@ pub enum Command {
         after_long_help = "Examples:\n  mfa-agent setup dev\n  mfa-agent setup dev --region eu-central-1 --output json"
     )]
     Setup(Setup),
+    /// Show the MFA devices of the user behind a profile
+    #[command(subcommand)]
+    Device(Device),
     /// Find what is wrong, and say the command that mends it
     #[command(
         long_about = "Find what is wrong, and say the command that mends it: the socket, the agent, the files, the profiles, this shell's variables, the hook, the desktop.\n\nNothing is changed, no code is asked for and AWS is not called. Where no agent runs, one is started to see whether it can, and ended again.",

@@ -19,6 +19,19 @@ pub fn moment(epoch_seconds: u64) -> String {
     format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
+/// `2026-11-23`, in UTC.
+pub fn date(epoch_seconds: u64) -> String {
+    // Years that begin in March have their leap day last; 400 of them have 146,097 days.
+    let days = epoch_seconds / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (year, day) = (400 * era + year, day - (153 * month + 2) / 5 + 1);
+    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
 /// The time since the epoch, as exact as this machine's clock.
 pub fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
@@ -61,6 +74,14 @@ mod tests {
             ("expired", None),
         ] {
             assert_eq!(epoch_seconds(text), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_moment_has_its_date() {
+        for date_of in ["1970-01-01", "1999-12-31", "2000-02-29", "2024-03-01", "2026-11-24", "2100-02-28"] {
+            let seconds = epoch_seconds(&format!("{date_of} 23:59:59")).unwrap();
+            assert_eq!(date(seconds), date_of);
         }
     }
 

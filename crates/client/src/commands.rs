@@ -4,6 +4,7 @@ mod agent;
 mod aws_mfa;
 mod console;
 mod credential_process;
+mod device;
 mod doctor;
 mod env;
 mod exec;
@@ -48,6 +49,7 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
         Command::Keys(verb) => keys::run(verb, profile, environment),
         Command::Policy(verb) => policy::run(verb),
         Command::Setup(args) => setup::run(args, profile, environment),
+        Command::Device(verb) => device::run(verb, profile, environment),
         Command::Doctor(args) => doctor::run(args, profile, invocation.color, environment),
         Command::AwsMfa(args) => aws_mfa::run(args, profile, environment),
         Command::Use(args) => hook::use_without_hook(args),

@@ -9,6 +9,7 @@ mod clock;
 mod commands;
 mod environment;
 mod failure;
+mod iam;
 mod interview;
 mod key_text;
 mod message;

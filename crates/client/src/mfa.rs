@@ -108,7 +108,15 @@ impl<'a> Asker<'a> {
 
     /// Puts the request to the agent until it is answered. Where a code was needed and taken, the reply is that
     /// of the login.
-    pub fn get(&mut self, mut request: impl FnMut(Ask, Round) -> Request) -> Result<Reply, Failure> {
+    pub fn get(&mut self, request: impl FnMut(Ask, Round) -> Request) -> Result<Reply, Failure> {
+        self.try_get(request)?.map_err(|refusal| message::refused(&refusal))
+    }
+
+    /// The same for who knows what to do about a refusal of the request itself.
+    pub fn try_get(
+        &mut self,
+        mut request: impl FnMut(Ask, Round) -> Request,
+    ) -> Result<Result<Reply, Refusal>, Failure> {
         let mut round = Round::First;
         loop {
             let ask = match (self.manners, round) {
@@ -119,8 +127,8 @@ impl<'a> Asker<'a> {
             let answer = self.agent.ask(request(ask, round), self.interrupt())?;
             let question = match answer.reply {
                 Reply::Refused(Refusal::NeedsMfa(question)) => question,
-                Reply::Refused(refusal) => return Err(message::refused(&refusal)),
-                reply => return Ok(reply),
+                Reply::Refused(refusal) => return Ok(Err(refusal)),
+                reply => return Ok(Ok(reply)),
             };
             let answered = if ask == Ask::Never && self.manners == Manners::Uncalled {
                 return Err(message::refused(&Refusal::NeedsMfa(question)));
@@ -131,7 +139,7 @@ impl<'a> Asker<'a> {
                     Err(used @ Refusal::UsedCode { .. }) => {
                         match self.agent.ask(request(Ask::Never, round), self.interrupt())?.reply {
                             Reply::Refused(_) => return Err(message::refused(&used)),
-                            reply => return Ok(reply),
+                            reply => return Ok(Ok(reply)),
                         }
                     }
                     Err(refusal) => return Err(message::refused(&refusal)),
@@ -142,7 +150,7 @@ impl<'a> Asker<'a> {
                 return Err(message::refused(&Refusal::NeedsMfa(question)));
             };
             if let Some(session) = answered {
-                return Ok(session);
+                return Ok(Ok(session));
             }
             round = Round::Withdrawn;
         }
@@ -169,7 +177,8 @@ impl<'a> Asker<'a> {
         }
     }
 
-    fn interrupt(&self) -> Interrupt<'_> {
+    /// What ends a wait for the agent.
+    pub fn interrupt(&self) -> Interrupt<'_> {
         self.terminal.as_ref().and_then(Terminal::interrupt)
     }
 

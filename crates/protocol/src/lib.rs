@@ -4,10 +4,12 @@
 pub mod address;
 pub mod duration;
 pub mod frame;
+mod iam;
 mod refusal;
 pub mod sanitize;
 mod secret;
 
+pub use iam::{CallerIdentity, IamAnswer, IamCall, IamUser, MfaDevice, Signed};
 pub use refusal::{
     AwsProblem, KeyOrigin, NetworkProblem, NoConsent, ProcessFailure, ProcessProblem, Question, Refusal,
 };
@@ -155,6 +157,17 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<Secret>,
     },
+    /// Call IAM with a profile's key. Answered by [`Reply::Iam`].
+    Iam {
+        /// The profile, or the configured default one.
+        profile: Option<String>,
+        /// What to call.
+        call: IamCall,
+        /// What signs it.
+        signed: Signed,
+        /// What this client does if a code is needed, for [`Signed::Session`].
+        ask: Ask,
+    },
     /// What has become of a profile since a shell was told of it? Asked by the prompt's hook; answered at
     /// once, without a call to AWS, by [`Reply::Shell`].
     Shell {
@@ -273,6 +286,13 @@ pub enum Reply {
     Live(Live),
     /// To [`Request::Console`].
     Console(Console),
+    /// To [`Request::Iam`].
+    Iam {
+        /// The profile whose key signed: the one that was asked for, or the one that it assumes its role from.
+        profile: String,
+        /// What came back.
+        answer: IamAnswer,
+    },
     /// To [`Request::Revoke`].
     Revoked {
         /// How many grants were ended.

@@ -112,6 +112,27 @@ impl Plan {
 
 /// Works a profile out. What cannot work is refused here, before a code is asked for.
 pub fn plan(files: &ConfigFiles, profile: &str) -> Result<Plan, Refusal> {
+    plan_for(files, profile, Device::Needed)
+}
+
+/// The same for calls that need no device: one that cannot work is as good as none.
+pub fn plan_without_device(files: &ConfigFiles, profile: &str) -> Result<Plan, Refusal> {
+    plan_for(files, profile, Device::Unneeded)
+}
+
+/// How to call AWS for a profile; one that does not exist has no settings.
+pub fn target(files: &ConfigFiles, profile: &str) -> Result<Target, Refusal> {
+    Found::new(files, profile).map_or(Ok(Target::default()), |found| found.target(profile))
+}
+
+/// Whether the device counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Device {
+    Needed,
+    Unneeded,
+}
+
+fn plan_for(files: &ConfigFiles, profile: &str, device: Device) -> Result<Plan, Refusal> {
     let mut hops = Vec::new();
     let mut visited: Vec<&str> = Vec::new();
     let mut serial = None;
@@ -123,7 +144,10 @@ pub fn plan(files: &ConfigFiles, profile: &str) -> Result<Plan, Refusal> {
         found.check_includes(name)?;
         visited.push(name);
         if serial.is_none() {
-            serial = found.serial(name)?;
+            serial = match found.serial(name) {
+                Err(_) if device == Device::Unneeded => None,
+                found => found?,
+            };
         }
         mfa_process = mfa_process.or_else(|| found.section_with("mfa_process", name));
         let Some(role_arn) = found.role_arn() else { break };

@@ -76,14 +76,14 @@ impl Sessions {
             let call = Call { key: Some(&resolved.plan.user.origin), ..self.call(action, resolved) };
             call.explain(error)
         };
-        let arn = self.aws.user_arn(&resolved.sts, &signer).await;
-        let arn = arn.map_err(|error| failed("sts:GetCallerIdentity", error))?;
+        let user = self.aws.caller_identity(&resolved.sts, &signer).await;
+        let user = user.map_err(|error| failed("sts:GetCallerIdentity", error))?;
         let left = self.left(&resolved.root).unwrap_or(0);
         let duration = left.clamp(*FEDERATION_SECONDS.start(), *FEDERATION_SECONDS.end());
         let duration = u32::try_from(duration).unwrap_or(u32::MAX);
         let issued = self
             .aws
-            .get_federation_token(&resolved.sts, &signer, &federated_name(&arn), ALL_OF_IT, duration)
+            .get_federation_token(&resolved.sts, &signer, &federated_name(&user.arn), ALL_OF_IT, duration)
             .await;
         match issued {
             Ok(issued) => Ok(issued.signer),

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use protocol::{AwsMfa, Question, Refusal, Reply, SESSION_SECONDS};
+use protocol::{AwsMfa, IamAnswer, IamCall, Question, Refusal, Reply, SESSION_SECONDS};
 
 use super::{Lasting, Sessions, TTL_SLACK};
 use crate::configuration::Configuration;
@@ -58,16 +58,11 @@ impl Sessions {
         plan: Plan,
         leased: bool,
     ) -> Result<Resolved, Refusal> {
-        let hints = |serial: Option<&str>| {
-            let roles = plan.hops.iter().map(|hop| hop.role_arn.as_str());
-            let region = plan.user.target.region.as_deref();
-            Partition::of(serial.into_iter().chain(roles).chain(region))
-        };
         let serial = match self.known_serial(&plan) {
             Some(serial) => serial,
-            None => self.find_serial(&files, &plan, hints(None)).await?,
+            None => self.find_serial(&files, &plan, partition(&plan, None)).await?,
         };
-        let partition = hints(Some(&serial));
+        let partition = partition(&plan, Some(&serial));
         let sts =
             Endpoint::new(&self.environment, Service::Sts, &plan.user.profile, &plan.user.target, partition)?;
         let root = root(&plan, serial.clone());
@@ -107,14 +102,16 @@ impl Sessions {
         let endpoint =
             Endpoint::new(&self.environment, Service::Iam, &plan.user.profile, &plan.user.target, partition)?;
         let signer = Signer::from(files.open_key(&plan.user.origin).await?);
-        let serials = match self.aws.list_mfa_devices(&endpoint, &signer).await {
-            Ok(serials) => serials,
+        let call = IamCall::ListMfaDevices { user: None };
+        let devices = match self.aws.iam(&endpoint, &signer, &call).await {
+            Ok(IamAnswer::MfaDevices(devices)) => devices,
+            Ok(_) => return Err(Refusal::Internal),
             Err(CallError::Aws { code, message }) if code.starts_with("AccessDenied") => {
                 return Err(Refusal::DevicesNotListed { profile: profile.clone(), message });
             }
             Err(error) => {
                 let call = Call {
-                    action: "iam:ListMFADevices",
+                    action: call.action(),
                     endpoint: endpoint.describe(Service::Iam),
                     code_of: None,
                     key: Some(&plan.user.origin),
@@ -126,7 +123,7 @@ impl Sessions {
         };
         // STS takes no FIDO keys.
         let (fido, mut usable): (Vec<_>, Vec<_>) =
-            serials.into_iter().partition(|serial| serial.contains(":u2f/"));
+            devices.into_iter().map(|device| device.serial).partition(|serial| serial.contains(":u2f/"));
         match (usable.len(), fido.into_iter().next()) {
             (1, _) => {
                 let serial = usable.remove(0);
@@ -208,6 +205,13 @@ impl Resolved {
             mfa_process: None,
         }
     }
+}
+
+/// The partition that a plan is for, as far as its device, roles and region tell.
+pub fn partition(plan: &Plan, serial: Option<&str>) -> Partition {
+    let roles = plan.hops.iter().map(|hop| hop.role_arn.as_str());
+    let region = plan.user.target.region.as_deref();
+    Partition::of(serial.into_iter().chain(roles).chain(region))
 }
 
 /// The session that a code opens for a plan.

@@ -1,0 +1,72 @@
+//! The calls to IAM. It and `sts.rs` are the only files that name AWS's clients.
+
+mod devices;
+
+use aws_sdk_iam::config::{BehaviorVersion, Region};
+use aws_smithy_types::DateTime;
+use protocol::{IamAnswer, IamCall, IamUser, NetworkProblem};
+
+use crate::endpoint::Endpoint;
+use crate::sts::{Aws, CallError, Retries, Signer, call_error, signing_key, timeouts};
+
+impl Aws {
+    /// Makes a call, at the endpoint of its service. One that only looks is made again where no answer comes; one that
+    /// changes something is made once.
+    pub async fn iam(
+        &self,
+        endpoint: &Endpoint,
+        signer: &Signer,
+        call: &IamCall,
+    ) -> Result<IamAnswer, CallError> {
+        let look = || self.iam_client(endpoint, signer, Retries::Standard);
+        match call {
+            IamCall::GetCallerIdentity => {
+                self.caller_identity(endpoint, signer).await.map(IamAnswer::CallerIdentity)
+            }
+            IamCall::GetUser { user } => get_user(&look()?, user.as_deref()).await.map(IamAnswer::User),
+            IamCall::ListMfaDevices { user } => {
+                devices::list(&look()?, user.as_deref()).await.map(IamAnswer::MfaDevices)
+            }
+        }
+    }
+
+    fn iam_client(
+        &self,
+        endpoint: &Endpoint,
+        signer: &Signer,
+        retries: Retries,
+    ) -> Result<aws_sdk_iam::Client, CallError> {
+        let mut config = aws_sdk_iam::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(endpoint.region.clone()))
+            .credentials_provider(signing_key(signer))
+            .http_client(self.http(endpoint.url.as_deref())?)
+            .timeout_config(timeouts())
+            .retry_config(retries.into())
+            .interceptor(self.skew_meter())
+            .use_fips(endpoint.fips)
+            .use_dual_stack(endpoint.dual_stack);
+        config.set_endpoint_url(endpoint.url.clone());
+        Ok(aws_sdk_iam::Client::from_conf(config.build()))
+    }
+}
+
+async fn get_user(client: &aws_sdk_iam::Client, user: Option<&str>) -> Result<IamUser, CallError> {
+    let output = client.get_user().set_user_name(user.map(str::to_owned)).send().await;
+    let user = output.map_err(|error| call_error(&error))?.user.ok_or_else(|| missing("a user"))?;
+    Ok(IamUser { name: user.user_name, arn: user.arn, created_at: seconds(&user.create_date) })
+}
+
+/// Seconds since the epoch.
+fn seconds(time: &DateTime) -> u64 {
+    u64::try_from(time.secs()).unwrap_or(0)
+}
+
+/// AWS answered, and this was not in it.
+fn missing(what: &str) -> CallError {
+    CallError::Network {
+        problem: NetworkProblem::Unintelligible,
+        detail: format!("an answer without {what}"),
+        sent: true,
+    }
+}
