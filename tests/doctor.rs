@@ -203,7 +203,10 @@ fn a_program_that_was_replaced() {
     let run = bash(&sandbox, &[], "mfa-agent login dev --code $1", &sandbox.code());
     assert_eq!(run.status, 0, "{run:?}");
     copy(env!("CARGO_BIN_EXE_mfa-agentd"), &folder.join("new"));
+    let notice = "its program was replaced since it started: mfa-agent agent restart\n";
+    assert!(!sandbox.run(&["status"]).stdout.contains(notice));
     fs::rename(folder.join("new"), folder.join("mfa-agentd")).unwrap();
+    assert!(sandbox.run(&["status"]).stdout.contains(notice));
     let mended = mends(&sandbox, &[], "program", "was replaced since it started");
     assert_eq!(mended, "warning: mfa-agent agent restart");
     assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0, "the session is still held");

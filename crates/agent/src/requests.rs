@@ -322,6 +322,7 @@ fn status(sessions: &Sessions, identity: &Identity) -> Status {
         clock_skew: sessions.skew(),
         locked: sessions.is_locked(),
         memory: Some(sessions.memory()),
+        replaced: identity.program.is_replaced(),
         waiting: sessions.waiting(),
         left_out: count - held.len(),
         sessions: held,

@@ -569,6 +569,9 @@ pub struct Status {
     /// How the key is kept under which sessions are held encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
+    /// Its program was replaced since it started.
+    #[serde(default)]
+    pub replaced: bool,
     /// How many clients wait for a code to be typed, the asked ones included.
     #[serde(default)]
     pub waiting: usize,

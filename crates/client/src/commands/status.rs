@@ -112,6 +112,8 @@ fn text(status: &Status, look: Look) -> String {
         vec![format!("agent {}, pid {}, up {uptime}, at {}", status.version, status.pid, status.socket)];
     if status.version != env!("CARGO_PKG_VERSION") {
         lines.push(format!("this is mfa-agent {}: mfa-agent agent restart", env!("CARGO_PKG_VERSION")));
+    } else if status.replaced {
+        lines.push("its program was replaced since it started: mfa-agent agent restart".to_owned());
     }
     if let Some(skew) = status.clock_skew.filter(|skew| skew.abs() >= 60) {
         let span = span::of(u32::try_from(skew.unsigned_abs()).unwrap_or(u32::MAX));
@@ -249,6 +251,7 @@ mod tests {
             clock_skew: Some(3),
             locked: false,
             memory: Some(Memory::Locked),
+            replaced: true,
             waiting: 2,
             sessions: vec![session, role],
             left_out: 0,
@@ -266,6 +269,7 @@ mod tests {
              dev, prod  111122223333  mfa   11h 02m  ##########  {until}  in 10h 52m\n\
              dev, prod  -             role  expired  ..........  {until}  -\n\n\
              agent 0.1.0, pid 42, up 1m 01s, at /run/user/1/mfa-agent/sock\n\
+             its program was replaced since it started: mfa-agent agent restart\n\
              2 clients wait for a code to be typed\n\
              reads /home/a/.aws/config\n\
              with AWS_ENDPOINT_URL=http://127.0.0.1:4566\\u{{1b}}\n"
