@@ -36,5 +36,6 @@ mod setup;
 mod shell_cases;
 mod shells;
 mod support;
+mod systemd;
 mod tls;
 mod why;

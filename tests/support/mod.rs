@@ -7,6 +7,7 @@ mod sandbox;
 mod screen;
 mod session;
 mod terminal;
+mod user_manager;
 
 pub use desktop::{Bus, Dunst, Logind, Server};
 pub use memory::memory_holds;
@@ -15,6 +16,7 @@ pub use sandbox::{ACCOUNT, Run, Sandbox, aws_cli_2, exported, key_of, tool};
 pub use screen::Screen;
 pub use session::{SHELLS, Session, Shell, processes};
 pub use terminal::Terminal;
+pub use user_manager::UserManager;
 
 /// Waits for what no descriptor tells of. A test that waits for half a minute has failed.
 #[track_caller]

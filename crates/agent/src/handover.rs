@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::platform;
 use crate::sealed::Sealer;
+use crate::service_manager::LISTEN_VARIABLES;
 use crate::sessions::{Sessions, State};
 
 /// How long the new process may take until it serves.
@@ -37,6 +38,9 @@ struct Letter<S> {
     /// Device and number of the socket's file.
     #[serde(default)]
     socket_file: Option<(u64, u64)>,
+    /// A service manager listens on the socket as well.
+    #[serde(default)]
+    managed: bool,
     nonces: u64,
     state: S,
 }
@@ -61,6 +65,8 @@ pub struct InheritedSocket {
     pub conversations: Vec<OwnedFd>,
     /// Its file, if that was still there.
     pub file: Option<(u64, u64)>,
+    /// A service manager listens on it as well.
+    pub managed: bool,
     /// The one beside it, where live access is served.
     pub live: Option<TcpListener>,
 }
@@ -80,7 +86,13 @@ impl Estate {
         let conversations =
             letter.conversations.into_iter().map(platform::adopt).collect::<Result<_, _>>()?;
         Ok(Self {
-            socket: InheritedSocket { listener, conversations, file: letter.socket_file, live },
+            socket: InheritedSocket {
+                listener,
+                conversations,
+                file: letter.socket_file,
+                managed: letter.managed,
+                live,
+            },
             lock: platform::adopt(letter.lock)?.into(),
             sealer,
             state: letter.state,
@@ -100,6 +112,8 @@ pub struct Testator<'a> {
     pub conversations: &'a [Stream],
     /// The socket's file.
     pub socket_file: Option<(u64, u64)>,
+    /// A service manager listens on the socket as well.
+    pub managed: bool,
     /// What is held.
     pub sessions: &'a Sessions,
 }
@@ -132,6 +146,7 @@ impl Testator<'_> {
             conversations: conversations.iter().map(AsRawFd::as_raw_fd).collect(),
             live: live.as_ref().map(AsRawFd::as_raw_fd),
             socket_file: self.socket_file,
+            managed: self.managed,
             nonces: self.sessions.sealer().nonces(),
             state: &*self.sessions.state(),
         })?;
@@ -139,6 +154,9 @@ impl Testator<'_> {
         let mut command = Command::new(self.program);
         command.arg("--take-over").arg(memory.as_raw_fd().to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        for variable in LISTEN_VARIABLES {
+            command.env_remove(variable);
+        }
         platform::give_back_file_limit(&mut command);
         command.spawn()
     }

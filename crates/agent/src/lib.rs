@@ -26,6 +26,7 @@ mod redirect;
 mod requests;
 mod sealed;
 mod server;
+mod service_manager;
 mod sessions;
 mod sign_in;
 mod skew;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -43,23 +44,31 @@ impl From<Refusal> for Outcome {
     }
 }
 
-/// The name of the socket that we made.
+/// The name of the socket that we serve.
 #[derive(Debug)]
 pub struct OwnSocket {
     path: PathBuf,
     /// The file; none once we took it away ourselves.
     file: Mutex<Option<(u64, u64)>>,
+    /// A service manager listens on it too, before us and after us: the name is not ours to take away.
+    managed: AtomicBool,
 }
 
 impl OwnSocket {
     /// The socket that was just made at a path.
     pub fn made(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: Mutex::new(Some(file_at(path))) }
+        Self::taken_over(path, Some(file_at(path)), false)
     }
 
-    /// A socket that another process made, and what its file was.
-    pub fn taken_over(path: &Path, file: Option<(u64, u64)>) -> Self {
-        Self { path: path.to_owned(), file: Mutex::new(Some(file.unwrap_or_default())) }
+    /// A socket that another process made, what its file was, and whether a service manager has it.
+    pub fn taken_over(path: &Path, file: Option<(u64, u64)>, managed: bool) -> Self {
+        let file = Mutex::new(Some(file.unwrap_or_default()));
+        Self { path: path.to_owned(), file, managed: managed.into() }
+    }
+
+    /// Whether a service manager goes on listening on it after us.
+    pub fn is_managed(&self) -> bool {
+        self.managed.load(Ordering::Relaxed)
     }
 
     /// Its file; none where it was taken away.
@@ -67,9 +76,10 @@ impl OwnSocket {
         *self.file()
     }
 
-    /// It was made again.
+    /// It was made again, by us.
     pub fn made_again(&self) {
         *self.file() = Some(file_at(&self.path));
+        self.managed.store(false, Ordering::Relaxed);
     }
 
     /// Somebody else took it away: nobody finds this agent, and it does not know.
@@ -79,10 +89,10 @@ impl OwnSocket {
     }
 
     /// Takes the name away: nobody finds this agent any more. Another agent's socket may be there by now, if
-    /// somebody took ours away; that one stays.
+    /// somebody took ours away; that one stays. So does the name that a service manager made.
     pub fn withdraw(&self) {
         let lost = self.is_lost();
-        if self.file().take().is_some() && !lost {
+        if self.file().take().is_some() && !lost && !self.is_managed() {
             // Gone already is as good.
             let _ = fs::remove_file(&self.path);
         }
@@ -94,7 +104,7 @@ impl OwnSocket {
 }
 
 /// The file at a path; one that is gone again already is like no other.
-fn file_at(path: &Path) -> (u64, u64) {
+pub fn file_at(path: &Path) -> (u64, u64) {
     platform::same_file(path).unwrap_or_default()
 }
 
@@ -292,7 +302,11 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
                 // Before it is told: who is told can rely on it.
                 identity.socket.withdraw();
                 sessions.wipe();
-                let reply = Reply::Stopping { sessions: held, pid: std::process::id() };
+                let reply = Reply::Stopping {
+                    sessions: held,
+                    pid: std::process::id(),
+                    managed: identity.socket.is_managed(),
+                };
                 return Outcome { stop: true, ..reply.into() };
             }
         }

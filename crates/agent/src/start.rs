@@ -1,12 +1,14 @@
 //! From `mfa-agentd` to a listening agent, and out again.
 
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use interprocess::local_socket::tokio::{Listener, Stream};
@@ -26,12 +28,22 @@ use crate::lease::Leases;
 use crate::platform::{self, Alarm, FolderWatch};
 use crate::requests::{self, Identity, OwnProgram, OwnSocket};
 use crate::sealed::Sealer;
+use crate::service_manager::{self, Misfit, ServiceManager};
 use crate::sessions::{Sessions, State};
 use crate::traffic::{Restarted, Traffic};
 use crate::{live, server};
 
 /// How long a restart gives those who stood in line to stand there again.
 const COMING_BACK: Duration = Duration::from_secs(5);
+
+/// How long an agent may take to end that has lost its name to a service manager.
+const LEAVING: Duration = Duration::from_secs(5);
+
+/// How long the kernel may take to close the socket of an agent that was killed.
+const DYING: Duration = Duration::from_millis(500);
+
+/// How long to pause before looking again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 const USAGE: &str = "\
 mfa-agentd, the agent behind mfa-agent. People start it with `mfa-agent agent start`.
@@ -61,10 +73,17 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if report => {
             tell(&match failure {
-                Failure::AlreadyRunning => StartReport::AlreadyRunning,
+                // Who listens there will serve the client that started us.
+                Failure::AlreadyRunning | Failure::Managed(_) => StartReport::AlreadyRunning,
                 Failure::Other { problem, hint } => StartReport::Failed { problem, hint },
             });
             ExitCode::from(6)
+        }
+        Err(Failure::Managed(socket)) => {
+            let socket = socket.display();
+            let problem =
+                format!("mfa-agentd: systemd listens at {socket}, or something else that is no agent");
+            say(io::stderr(), &format!("{problem}\nhint: systemctl --user status mfa-agent.socket\n"), 6)
         }
         Err(Failure::AlreadyRunning) => {
             say(io::stderr(), "mfa-agentd: an agent is running already\nhint: mfa-agent agent status\n", 6)
@@ -77,7 +96,12 @@ pub fn main() -> ExitCode {
 
 enum Failure {
     AlreadyRunning,
-    Other { problem: String, hint: String },
+    /// A service manager listens there, and starts the agent itself.
+    Managed(PathBuf),
+    Other {
+        problem: String,
+        hint: String,
+    },
 }
 
 fn failure(problem: &(impl ToString + ?Sized), hint: &str) -> Failure {
@@ -85,9 +109,13 @@ fn failure(problem: &(impl ToString + ?Sized), hint: &str) -> Failure {
 }
 
 fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
+    // Whoever starts us for a client may itself be a service: what it was given is not for us.
+    let passed = if report { Ok(None) } else { service_manager::passed(variable, std::process::id()) };
+    let passed = passed.map_err(|error| misfit(&error))?;
+    let manager = ServiceManager::at(variable("NOTIFY_SOCKET").filter(|_| !report || memory.is_some()));
     // Before the first file is opened and the first thread is started.
     if memory.is_none() {
-        platform::close_inherited();
+        platform::close_inherited(passed);
     }
     platform::harden().map_err(|error| {
         failure(
@@ -103,7 +131,7 @@ fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
 
     let current_folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     let config_folder = directories::BaseDirs::new().map(|folders| folders.config_dir().to_owned());
-    let environment = Environment::read(|name| std::env::var_os(name), &current_folder, config_folder);
+    let environment = Environment::read(variable, &current_folder, config_folder);
     // As long as it is where it was: an upgrade puts another one there.
     let program = std::env::current_exe().unwrap_or_default();
     let address = own_address()?;
@@ -119,9 +147,11 @@ fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
     }
     platform::make_private_files();
     prepare_folder(address.folder())?;
-    let mut means = match estate {
-        Some(estate) => Means::of(estate, program),
-        None => Means::new(&address, program)?,
+    let mut means = if let Some(estate) = estate {
+        Means::of(estate, program)
+    } else {
+        let socket = passed.map(|number| service_manager::take(number, &address.socket));
+        Means::new(&address, program, socket.transpose().map_err(|error| misfit(&error))?)?
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -135,10 +165,15 @@ fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
         let alarm = Alarm::new().map_err(|error| {
             failure(&format!("no timer is to be had: {error}"), "see the limits: ulimit -a")
         })?;
+        let inherits = memory.is_some();
         let (listener, conversations, socket) = means.socket(&address)?;
         if report {
             tell(&StartReport::Listening { pid: std::process::id() });
             let _ = platform::let_go_of_stdout();
+        }
+        if !inherits {
+            // Of an heir the process before it tells.
+            manager.ready();
         }
         if let Some(leases) = &mut means.state.leases {
             leases.set_ours(true);
@@ -147,7 +182,8 @@ fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
         sessions.watch_programs();
         let program = OwnProgram::started(&means.program);
         let identity = Arc::new(Identity { socket, program, started: Instant::now() });
-        let served = Served { address, program: means.program, lock: means.lock, identity, sessions };
+        let Means { program, lock, .. } = means;
+        let served = Served { address, program, lock, manager, identity, sessions };
         served.serve(listener, conversations, alarm).await;
         // Not before the socket is gone: who gets the lock next makes its own.
         Ok(served.lock)
@@ -168,8 +204,14 @@ struct Means {
 }
 
 impl Means {
-    fn new(address: &Address, program: PathBuf) -> Result<Self, Failure> {
-        let lock = lock(&address.socket)?;
+    /// With a socket of its own, or one that a service manager listens on.
+    fn new(address: &Address, program: PathBuf, given: Option<OwnedFd>) -> Result<Self, Failure> {
+        // Another agent that has lost its name to the manager is about to end.
+        let patience = if given.is_some() { LEAVING } else { Duration::ZERO };
+        let lock = lock(&address.socket, patience)?;
+        if given.is_none() && is_served(&address.socket) {
+            return Err(Failure::Managed(address.socket.clone()));
+        }
         let sealer = Sealer::new()
             .map_err(|error| failure(&format!("no memory for keys: {error}"), "see the limits: ulimit -a"))?;
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
@@ -180,7 +222,14 @@ impl Means {
             let event = "the key's memory cannot be locked, and may be swapped out".to_owned();
             state.journal.note(Now::read(), &Peer::default(), event);
         }
-        Ok(Self { program, lock, sealer, state, coming_back: Duration::ZERO, socket: None })
+        let socket = given.map(|listener| InheritedSocket {
+            listener,
+            conversations: Vec::new(),
+            file: Some(requests::file_at(&address.socket)),
+            managed: true,
+            live: None,
+        });
+        Ok(Self { program, lock, sealer, state, coming_back: Duration::ZERO, socket })
     }
 
     fn of(estate: Estate, program: PathBuf) -> Self {
@@ -190,7 +239,8 @@ impl Means {
 
     /// The listening socket, and what was begun on it. Needs the event loop.
     fn socket(&mut self, address: &Address) -> Result<(Listener, Vec<Stream>, OwnSocket), Failure> {
-        let Some(InheritedSocket { listener, conversations, file, live }) = self.socket.take() else {
+        let Some(InheritedSocket { listener, conversations, file, managed, live }) = self.socket.take()
+        else {
             let listener = listen(&address.socket)?;
             return Ok((listener, Vec::new(), OwnSocket::made(&address.socket)));
         };
@@ -204,7 +254,8 @@ impl Means {
         let conversations = conversations
             .into_iter()
             .filter_map(|stream| UnixSocketStream::try_from(stream).ok().map(Stream::from));
-        Ok((listener.into(), conversations.collect(), OwnSocket::taken_over(&address.socket, file)))
+        let own = OwnSocket::taken_over(&address.socket, file, managed);
+        Ok((listener.into(), conversations.collect(), own))
     }
 }
 
@@ -213,12 +264,26 @@ struct Served {
     address: Address,
     program: PathBuf,
     lock: File,
+    manager: ServiceManager,
     identity: Arc<Identity>,
     sessions: Arc<Sessions>,
 }
 
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+fn misfit(misfit: &Misfit) -> Failure {
+    let hint = match misfit {
+        Misfit::Process(_) => "unset LISTEN_PID LISTEN_FDS LISTEN_FDNAMES",
+        _ => {
+            "see what systemctl --user cat mfa-agent.socket shows: ListenStream=%t/mfa-agent/sock, SocketMode=0600"
+        }
+    };
+    failure(misfit, hint)
+}
+
 fn own_address() -> Result<Address, Failure> {
-    let variable = |name: &str| std::env::var_os(name);
     let (socket, runtime_dir, home) =
         (variable(address::SOCKET_VARIABLE), variable("XDG_RUNTIME_DIR"), variable("HOME"));
     let surroundings = Surroundings {
@@ -251,8 +316,9 @@ fn prepare_folder(folder: &Path) -> Result<(), Failure> {
     address::check_folder(folder, platform::own_uid()).map_err(refused).map(drop)
 }
 
-/// The lock that makes this the one agent. The kernel takes it back however this process ends.
-fn lock(socket: &Path) -> Result<File, Failure> {
+/// The lock that makes this the one agent. The kernel takes it back however this process ends. Who holds it has so
+/// long to leave.
+fn lock(socket: &Path, patience: Duration) -> Result<File, Failure> {
     let mut path = socket.as_os_str().to_owned();
     path.push(".lock");
     let path = PathBuf::from(path);
@@ -260,13 +326,32 @@ fn lock(socket: &Path) -> Result<File, Failure> {
     let lock = platform::open_lock(&path).map_err(|error| {
         failure(&format!("the lock file {} cannot be opened: {error}", path.display()), hint)
     })?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(Failure::AlreadyRunning),
-        Err(TryLockError::Error(error)) => {
-            Err(failure(&format!("the lock file {} cannot be locked: {error}", path.display()), hint))
+    let deadline = Instant::now() + patience;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            // No lock waits for a limited time, and none tells that it is free.
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(Failure::AlreadyRunning),
+            Err(TryLockError::Error(error)) => {
+                let problem = format!("the lock file {} cannot be locked: {error}", path.display());
+                return Err(failure(&problem, hint));
+            }
         }
     }
+}
+
+/// Whether something listens at the socket that is no agent, for an agent would hold the lock. One that was just
+/// killed may have lost its lock before its socket.
+fn is_served(socket: &Path) -> bool {
+    let deadline = Instant::now() + DYING;
+    while platform::somebody_listens(socket) {
+        if Instant::now() >= deadline {
+            return true;
+        }
+        thread::sleep(PAUSE);
+    }
+    false
 }
 
 /// Listens where nobody does: under the lock, a socket that is there is a dead agent's.
@@ -328,9 +413,8 @@ impl Served {
             let serving =
                 server::serve(&listener, conversations, sessions, connections, stopped, handle.clone());
             tokio::select! {
-                () = serving => break,
-                () = &mut keeping_watch => break,
-                () = &mut serving_live => break,
+                // Who comes after the word to end is for the next agent, where the socket stays.
+                biased;
                 () = stop.notified() => break,
                 () = &mut termination => break,
                 Some(order) = orders.recv() => {
@@ -349,6 +433,9 @@ impl Served {
                     continue;
                 }
                 () = lost() => {}
+                () = &mut keeping_watch => break,
+                () = &mut serving_live => break,
+                () = serving => break,
             }
             // An agent that nobody can reach holds sessions for nobody. In a folder that is still ours the socket is
             // made again; with the folder went everything, as it does at the last logout.
@@ -361,6 +448,7 @@ impl Served {
             listener = again;
             identity.socket.made_again();
         }
+        self.manager.stopping();
         identity.socket.withdraw();
         sessions.wipe();
     }
@@ -376,6 +464,7 @@ impl Served {
             lock: &self.lock,
             conversations: &silent,
             socket_file: self.identity.socket.file_there(),
+            managed: self.identity.socket.is_managed(),
             sessions: &self.sessions,
         };
         self.sessions.state().journal.note(
@@ -385,6 +474,7 @@ impl Served {
         );
         match testator.hand_over().await {
             Ok(pid) => {
+                self.manager.succeeded_by(pid).await;
                 self.sessions.let_go();
                 Ok(Restarted { sessions, pid })
             }

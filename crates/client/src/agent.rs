@@ -280,6 +280,27 @@ impl Agent {
         Ok(())
     }
 
+    /// Waits until another agent answers than the one that was told to stop, and says which: a service manager
+    /// listens all the time, and starts it.
+    pub fn wait_for_next(&self, ended: u32) -> Result<u32, Failure> {
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            match self.ask_running(Request::Status) {
+                Ok(Some(Reply::Status(status))) if status.pid != ended => return Ok(status.pid),
+                Err(failure) if Instant::now() >= deadline => return Err(failure),
+                _ if Instant::now() >= deadline => {
+                    return Err(Failure::new(
+                        Exit::Agent,
+                        "the agent ended, and none was started in its place",
+                    )
+                    .hint("systemctl --user status mfa-agent"));
+                }
+                // The one that ends may have taken this question along.
+                _ => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
     fn check_folder(&self) -> Result<bool, Failure> {
         address::check_folder(self.address.folder(), self.user).map_err(|error| unusable(&error))
     }

@@ -354,6 +354,9 @@ pub enum Reply {
         sessions: usize,
         /// The agent's process.
         pid: u32,
+        /// A service manager goes on listening on the socket, and starts an agent for the next who asks.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        managed: bool,
     },
     /// No, and why.
     Refused(Refusal),

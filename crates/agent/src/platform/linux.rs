@@ -1,22 +1,30 @@
 //! Linux.
 
-use std::ffi::c_void;
+use std::ffi::{OsStr, c_void};
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::slice;
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::Process;
 use interprocess::local_socket::ListenerOptions;
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
+use rustix::cmsg_space;
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 use rustix::io::Errno;
 use rustix::mm::{Advice, madvise};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
+    SocketType, sendmsg_addr, socket_with,
+};
 use rustix::process::{
     DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, pidfd_open, set_dumpable_behavior, setrlimit,
 };
@@ -39,13 +47,13 @@ pub fn boot_seconds() -> u64 {
     u64::try_from(clock_gettime(ClockId::Boottime).tv_sec).unwrap_or(0)
 }
 
-/// Closes what the starter left open beyond stdin, stdout and stderr: a file descriptor held for days keeps
+/// Closes what the starter left open beyond stdin, stdout, stderr and what is to be kept: a file descriptor held for days keeps
 /// a pipe from ending and a file system from being unmounted.
-pub fn close_inherited() {
+pub fn close_inherited(keep: Option<RawFd>) {
     let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
     let open: Vec<i32> = entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|descriptor| *descriptor > 2)
+        .filter(|descriptor| *descriptor > 2 && Some(*descriptor) != keep)
         .collect();
     for descriptor in open {
         // SAFETY: called first of all, on the only thread: nothing of this process's has opened a file yet,
@@ -94,6 +102,22 @@ const SEALS: SealFlags =
 /// A socket for this uid alone: the mode is set before the name appears.
 pub fn for_own_uid(options: ListenerOptions<'_>) -> ListenerOptions<'_> {
     options.mode(0o600)
+}
+
+/// Tells a service manager something, and passes a descriptor along, as in `sd_notify(3)`.
+pub fn tell_manager(address: &OsStr, message: &[u8], along: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let address = match address.as_bytes() {
+        [b'@', name @ ..] => SocketAddrUnix::new_abstract_name(name),
+        path => SocketAddrUnix::new(path),
+    }?;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if let Some(along) = &along {
+        control.push(SendAncillaryMessage::ScmRights(slice::from_ref(along)));
+    }
+    sendmsg_addr(&socket, &address, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 /// Tells when names in a folder go, or the folder itself. No system call is made until then.

@@ -1,13 +1,14 @@
 //! macOS and the BSDs. Compiled in their own CI jobs; not run by the authors.
 
 use std::convert::Infallible;
-use std::ffi::c_void;
+use std::ffi::{OsStr, c_void};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::Duration;
 
+use super::Process;
 use interprocess::local_socket::ListenerOptions;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
@@ -24,9 +25,9 @@ pub fn boot_seconds() -> u64 {
     u64::try_from(clock_gettime(ClockId::Monotonic).tv_sec).unwrap_or(0)
 }
 
-/// Closes what the starter left open beyond stdin, stdout and stderr.
-pub fn close_inherited() {
-    for descriptor in 3..1024 {
+/// Closes what the starter left open beyond stdin, stdout, stderr and what is to be kept.
+pub fn close_inherited(keep: Option<RawFd>) {
+    for descriptor in (3..1024).filter(|descriptor| Some(*descriptor) != keep) {
         // SAFETY: called first of all, on the only thread: nothing of this process's has opened a file yet,
         // so no owner of a descriptor exists.
         #[expect(unsafe_code, reason = "an inherited descriptor has no owner in this program")]
@@ -53,6 +54,11 @@ pub fn read_sealed_memory(_memory: &OwnedFd) -> io::Result<Vec<u8>> {
 /// to be had here.
 pub fn for_own_uid(options: ListenerOptions<'_>) -> ListenerOptions<'_> {
     options
+}
+
+/// Would tell a service manager something; that of macOS does not listen for it.
+pub fn tell_manager(_address: &OsStr, _message: &[u8], _along: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Would tell when names in a folder go; here nothing does.

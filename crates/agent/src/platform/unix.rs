@@ -6,11 +6,12 @@ use std::io::{self, Read};
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::net::{AddressFamily, sockopt};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::process::{ChildStdout, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -134,6 +135,38 @@ pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
 pub fn listens(socket: &OwnedFd) -> bool {
     let local = sockopt::socket_domain(socket).is_ok_and(|domain| domain == AddressFamily::UNIX);
     local && sockopt::socket_acceptconn(socket).unwrap_or(false)
+}
+
+/// Where a socket listens for connections of this machine; none where it does not.
+pub fn listens_at(socket: &OwnedFd) -> Option<PathBuf> {
+    let stream = sockopt::socket_type(socket).is_ok_and(|kind| kind == SocketType::STREAM);
+    if !listens(socket) || !stream {
+        return None;
+    }
+    let listener = UnixListener::from(socket.try_clone().ok()?);
+    listener.local_addr().ok()?.as_pathname().map(Path::to_owned)
+}
+
+/// Whether a path is a socket of this uid's, and closed to others.
+pub fn is_private_socket(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| {
+        is_socket(&metadata) && metadata.uid() == own_uid() && metadata.mode() & 0o777 == 0o600
+    })
+}
+
+/// Whether somebody listens at a path. Does not wait, though it knocks: who listens notices.
+pub fn somebody_listens(path: &Path) -> bool {
+    let knock = || {
+        let socket = net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+            None,
+        )?;
+        net::connect(&socket, &SocketAddrUnix::new(path)?)
+    };
+    // A queue that is full is somebody's.
+    matches!(knock(), Ok(()) | Err(Errno::AGAIN))
 }
 
 /// Puts `/dev/null` in the place of stdout, so that who reads it sees the end.

@@ -45,6 +45,12 @@ fn start(agent: &Agent) -> Result<(), Failure> {
 fn restart(agent: &Agent) -> Result<(), Failure> {
     match agent.ask_running(Request::Stop { only_if_empty: true })? {
         None => output::words("no agent is running"),
+        Some(Reply::Stopping { pid, managed: true, .. }) => {
+            output::words(&format!("the agent ends (pid {pid})"));
+            let next = agent.wait_for_next(pid)?;
+            output::words(&format!("the agent runs anew (pid {next})"));
+            return Ok(());
+        }
         // With nothing to lose the new one begins in this shell, and with its settings.
         Some(Reply::Stopping { pid, .. }) => {
             output::words(&format!("the agent ends (pid {pid})"));
@@ -78,13 +84,15 @@ fn stop(agent: &Agent) -> Result<(), Failure> {
             output::words("no agent is running");
             Ok(())
         }
-        Some(Reply::Stopping { sessions, pid }) => {
+        Some(Reply::Stopping { sessions, pid, managed }) => {
             let lost = if sessions == 0 {
                 String::new()
             } else {
                 format!(", {} forgotten", counted(sessions, "session"))
             };
-            output::words(&format!("the agent ends (pid {pid}){lost}"));
+            let managed =
+                if managed { "; the service manager starts it again when it is needed" } else { "" };
+            output::words(&format!("the agent ends (pid {pid}){lost}{managed}"));
             Ok(())
         }
         Some(Reply::Refused(refusal)) => Err(message::refused(&refusal)),

@@ -179,12 +179,13 @@ pub fn lock(path: &Path) -> io::Result<File> {
 
 /// Starts the agent and reads the one line that it reports with. An empty line: it ended without a word.
 pub fn start_agent(program: &Path, limit: Duration) -> io::Result<Vec<u8>> {
-    let mut child = Command::new(program)
-        .arg("--report")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
+    let mut command = Command::new(program);
+    // What a service manager gave a program of whom we are a child is not for the agent.
+    for variable in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET"] {
+        command.env_remove(variable);
+    }
+    let mut child =
+        command.arg("--report").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let Some(report) = child.stdout.take() else { return Ok(Vec::new()) };
     let deadline = Instant::now() + limit;
     let mut line = Vec::new();
