@@ -1,12 +1,14 @@
 //! Notifications: what is said, when, how often, and what a click does and does not do.
 
 use std::fmt::Write;
+use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use protocol::{Reply, Request, Secret};
 
+use crate::lifecycle::wait_for_end;
 use crate::support::{ACCOUNT, Bus, Dunst, Run, Sandbox, Server, key_of, tool, wait_until};
 
 /// What a desktop's server usually can.
@@ -22,8 +24,12 @@ fn machine() -> (Sandbox, Bus, PathBuf) {
 
 /// Starts the agent with a clock of its own.
 fn start(sandbox: &mut Sandbox) -> PathBuf {
+    start_by(sandbox, env!("CARGO_BIN_EXE_mfa-agent"))
+}
+
+fn start_by(sandbox: &mut Sandbox, client: &str) -> PathBuf {
     let clock = sandbox.fake_clock();
-    assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
+    assert_eq!(Run::of(&mut sandbox.command(client, ["agent", "start"])).status, 0);
     for variable in
         ["LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC"]
     {
@@ -416,4 +422,135 @@ fn a_bus_that_dies_takes_nothing_with_it() {
     advance(&sandbox, &clock, 43_200 - 119);
     assert!(server.wait_for(before + 1).arguments.contains("ends in 2 min"));
     assert_eq!(sandbox.agent_pid(), agent);
+}
+
+#[test]
+fn a_server_that_is_slow_to_start_shows_it_late_and_once() {
+    let (sandbox, bus, clock) = machine();
+    bus.starts_server(USUAL);
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 599);
+    wait_for_log(&sandbox, "notification: not shown: the notification server does not answer");
+    assert!(answer_time(&sandbox) < Duration::from_millis(200));
+    let server = bus.started_server();
+    assert!(server.wait_for(1).arguments.contains("AWS session of dev ends in 10 min"));
+    click(&sandbox, &server, 1);
+    // One that hangs for a while does the same.
+    server.hang();
+    advance(&sandbox, &clock, 43_200 - 119);
+    wait_until("it is late again", || count(&sandbox, "the notification server does not answer") == 2);
+    server.go_on();
+    assert!(server.wait_for(2).arguments.starts_with("\"mfa-agent\" 1 "));
+    click(&sandbox, &server, 1);
+    assert_eq!(server.notified().len(), 2);
+}
+
+#[test]
+fn what_was_renewed_while_the_server_was_late_does_not_stay_on_the_screen() {
+    let (sandbox, bus, clock) = machine();
+    bus.starts_server(USUAL);
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 599);
+    wait_for_log(&sandbox, "notification: not shown: the notification server does not answer");
+    assert_eq!(sandbox.run(&["login", "dev", "--force", "--code", &sandbox.code()]).status, 0);
+    let server = bus.started_server();
+    server.wait_for_call("CloseNotification 1", 1);
+    assert_eq!(server.notified().len(), 1);
+}
+
+#[test]
+fn nothing_stays_on_the_screen_when_all_is_forgotten_or_the_agent_ends() {
+    for (arguments, left) in [
+        (&["agent", "stop"][..], 599),
+        (&["logout", "--all"], 599),
+        (&["logout", "--all"], -5),
+        (&["lock", "--wipe"], 599),
+        (&["lock", "--wipe"], -5),
+        // SIGTERM.
+        (&[], 599),
+    ] {
+        let (sandbox, bus, clock) = machine();
+        let server = bus.server(USUAL);
+        sandbox.log_in("dev");
+        wait_until("the watch knows of it", || match sandbox.ask(Request::Status) {
+            Reply::Status(status) => status.sessions[0].next_notification.is_some(),
+            other => panic!("{other:?}"),
+        });
+        advance(&sandbox, &clock, 43_200 - left);
+        server.wait_for(1);
+        let agent = sandbox.agent_pid();
+        if arguments.is_empty() {
+            terminate(agent);
+        } else {
+            assert_eq!(sandbox.run(arguments).status, 0);
+        }
+        server.wait_for_call("CloseNotification 1", 1);
+        if arguments.is_empty() || arguments[0] == "agent" {
+            wait_for_end(agent);
+        }
+    }
+}
+
+#[test]
+fn a_restart_that_fails_brings_the_notification_back() {
+    let mut sandbox = Sandbox::new();
+    let bus = Bus::start(&mut sandbox);
+    let server = bus.server(USUAL);
+    let folder = sandbox.home().join("bin");
+    fs::create_dir(&folder).unwrap();
+    for program in [env!("CARGO_BIN_EXE_mfa-agent"), env!("CARGO_BIN_EXE_mfa-agentd")] {
+        fs::copy(program, folder.join(Path::new(program).file_name().unwrap())).unwrap();
+    }
+    let client = folder.join("mfa-agent");
+    let clock = start_by(&mut sandbox, client.to_str().unwrap());
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 599);
+    let first = server.wait_for(1);
+    fs::remove_file(folder.join("mfa-agentd")).unwrap();
+    assert_eq!(Run::of(&mut sandbox.command(&client, ["agent", "restart"])).status, 6);
+    assert_eq!(server.wait_for(2).arguments, first.arguments);
+    assert_eq!(server.count("CloseNotification 1"), 1);
+    click(&sandbox, &server, 2);
+}
+
+fn terminate(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+}
+
+#[test]
+fn a_desktop_that_hangs_does_not_keep_the_agent_from_its_end() {
+    let (sandbox, bus, clock) = machine();
+    let server = bus.server(USUAL);
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 599);
+    server.wait_for(1);
+    wait_for_log(&sandbox, "notification: shown");
+    let agent = sandbox.agent_pid();
+    server.hang();
+    let begun = Instant::now();
+    terminate(agent);
+    wait_for_end(agent);
+    // One second, and what a busy machine adds.
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_restart_takes_the_notification_along() {
+    let (sandbox, bus, clock) = machine();
+    let server = bus.server(USUAL);
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 599);
+    let first = server.wait_for(1);
+    assert_eq!(sandbox.run(&["agent", "restart"]).status, 0);
+    // Down before the other process shows it: there are never two.
+    assert_eq!(server.count("CloseNotification 1"), 1);
+    let second = server.wait_for(2);
+    assert_eq!(second.arguments, first.arguments);
+    // What the person took away is not brought back.
+    server.dismiss(2);
+    assert_eq!(sandbox.run(&["agent", "restart"]).status, 0);
+    advance(&sandbox, &clock, 43_200 - 119);
+    let third = server.wait_for(3).arguments;
+    assert!(third.contains("ends in 2 min"), "{third}");
 }

@@ -220,6 +220,27 @@ fn many_clicks_are_one_dialog_and_a_login_elsewhere_closes_it() {
 }
 
 #[test]
+fn a_restart_ends_the_dialog_and_tells_again() {
+    let (desktop, prompter) = Desktop::new();
+    desktop.sandbox.log_in("dev");
+    desktop.announce();
+    desktop.click();
+    // As servers do after a click.
+    desktop.server.dismiss(1);
+    prompter.wait_for("GETPIN");
+    let dialog = prompter.process();
+    assert_eq!(desktop.sandbox.run(&["agent", "restart"]).status, 0);
+    wait_for_end(dialog);
+    prompter.pass_over();
+    assert!(desktop.server.wait_for(2).arguments.contains("AWS session of dev ends in"));
+    desktop.server.click(2, "refresh");
+    prompter.type_in(&desktop.sandbox.code());
+    desktop.wait_for_log("refresh of dev: a new session");
+    desktop.server.wait_for_call("CloseNotification 2", 1);
+    assert_eq!((desktop.server.notified().len(), desktop.calls()), (2, 2));
+}
+
+#[test]
 fn where_a_terminal_asks_no_dialog_opens() {
     let (desktop, prompter) = Desktop::new();
     desktop.sandbox.log_in("dev");

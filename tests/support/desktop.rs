@@ -7,6 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal};
+
 use super::{Sandbox, tool, wait_until};
 
 const NOTIFICATIONS: &str = "org.freedesktop.Notifications";
@@ -28,7 +30,9 @@ pub struct Logind {
 
 /// A notification server, as a process.
 pub struct Server {
-    process: Child,
+    pid: i32,
+    /// Where a test started it, and not the bus.
+    child: Option<Child>,
     log: PathBuf,
     address: String,
 }
@@ -80,12 +84,13 @@ impl Bus {
     fn run(folder: &Path) -> Child {
         let socket = folder.join("socket");
         let _ = fs::remove_file(&socket);
-        // Nothing is started by a call: what is not there is not there.
+        // Nothing is started by a call, unless a test says so: what is not there is not there.
         let configuration = format!(
             "<busconfig><type>session</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>\
-             <policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/>\
+             <servicedir>{}</servicedir><policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/>\
              <allow eavesdrop=\"true\"/><allow own=\"*\"/></policy></busconfig>",
-            socket.display()
+            socket.display(),
+            folder.display()
         );
         let file = folder.join("configuration");
         fs::write(&file, configuration).unwrap();
@@ -102,21 +107,61 @@ impl Bus {
 
     /// A server with these capabilities.
     pub fn server(&self, capabilities: &str) -> Server {
-        let log = self.folder.join("calls");
-        let process = Command::new("/usr/bin/python3")
-            .args(["-m", "dbusmock", "--session", "-l"])
-            .arg(&log)
+        let server = self.server_that_comes(Some(self.mock(capabilities).spawn().unwrap()));
+        assert!(server.child.as_ref().is_some_and(|child| child.id().cast_signed() == server.pid));
+        server
+    }
+
+    /// Lets the bus start a server with these capabilities at the first call to it, as desktops do.
+    pub fn starts_server(&self, capabilities: &str) {
+        let (gate, program) = (self.gate(), self.folder.join("starts"));
+        let mock = self.mock(capabilities);
+        let arguments = mock.get_args().map(|argument| format!(" '{}'", argument.to_str().unwrap()));
+        let script = format!(
+            "#!/bin/sh\nexport DBUS_SESSION_BUS_ADDRESS='{}'\nmkfifo '{gate}' && cat '{gate}'\nexec {}{}\n",
+            self.address(),
+            mock.get_program().to_str().unwrap(),
+            arguments.collect::<String>(),
+            gate = gate.display(),
+        );
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let service = format!("[D-BUS Service]\nName={NOTIFICATIONS}\nExec={}\n", program.display());
+        fs::write(self.folder.join(format!("{NOTIFICATIONS}.service")), service).unwrap();
+    }
+
+    /// Lets the server come up that the bus has begun to start.
+    #[track_caller]
+    pub fn started_server(&self) -> Server {
+        wait_until("the bus starts the server", || self.gate().exists());
+        // Waits for its reader.
+        fs::write(self.gate(), "").unwrap();
+        self.server_that_comes(None)
+    }
+
+    fn gate(&self) -> PathBuf {
+        self.folder.join("gate")
+    }
+
+    #[track_caller]
+    fn server_that_comes(&self, child: Option<Child>) -> Server {
+        let mut pid = None;
+        wait_until("the server owns its name", || {
+            pid = self.process_of(NOTIFICATIONS);
+            pid.is_some()
+        });
+        Server { pid: pid.unwrap(), child, log: self.folder.join("calls"), address: self.address() }
+    }
+
+    fn mock(&self, capabilities: &str) -> Command {
+        let mut mock = Command::new("/usr/bin/python3");
+        mock.args(["-m", "dbusmock", "--session", "-l"])
+            .arg(self.folder.join("calls"))
             .args(["--template", "notification_daemon", "-p"])
             .arg(serde_json::json!({ "capabilities": capabilities }).to_string())
             .env("DBUS_SESSION_BUS_ADDRESS", self.address())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Server { process, log, address: self.address() };
-        wait_until("the server owns its name", || {
-            self.ask("NameHasOwner", NOTIFICATIONS).starts_with("(true")
-        });
-        server
+            .stdout(Stdio::null());
+        mock
     }
 
     /// systemd's logind, or what looks like it, with a session `own` of ours and one `other` of somebody else's.
@@ -255,7 +300,16 @@ impl Server {
 
     /// The person takes a notification away.
     pub fn dismiss(&self, id: u32) {
-        self.emit("NotificationClosed", "uu", &format!("[<uint32 {id}>, <uint32 2>]"));
+        self.closed(id, 2);
+    }
+
+    /// A notification's time is over.
+    pub fn expire(&self, id: u32) {
+        self.closed(id, 1);
+    }
+
+    fn closed(&self, id: u32, reason: u32) {
+        self.emit("NotificationClosed", "uu", &format!("[<uint32 {id}>, <uint32 {reason}>]"));
     }
 
     fn emit(&self, signal: &str, signature: &str, arguments: &str) {
@@ -270,9 +324,22 @@ impl Server {
     }
 
     /// Ends it as nobody can refuse.
-    pub fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+    pub fn kill(self) {
+        drop(self);
+    }
+
+    /// Keeps it from doing anything.
+    pub fn hang(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let _ = rustix::process::kill_process(Pid::from_raw(self.pid).unwrap(), signal);
     }
 
     fn calls(&self, call: &str) -> Vec<(u64, String)> {
@@ -345,7 +412,9 @@ impl Drop for Dunst {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.signal(Signal::KILL);
+        if let Some(child) = &mut self.child {
+            let _ = child.wait();
+        }
     }
 }

@@ -9,7 +9,7 @@ mod session;
 mod terminal;
 mod user_manager;
 
-pub use desktop::{Bus, Dunst, Logind, Server};
+pub use desktop::{Bus, Dunst, Logind, Notified, Server};
 pub use memory::memory_holds;
 pub use prompter::TestPrompter;
 pub use sandbox::{ACCOUNT, Run, Sandbox, aws_cli_2, exported, key_of, tool};

@@ -1,5 +1,6 @@
 //! Who is told of a session's end, when, and in which words. Knows no desktop and no clock; `now` is an argument.
 
+mod desktop;
 #[cfg(not(target_os = "macos"))]
 mod freedesktop;
 #[cfg(target_os = "macos")]
@@ -8,20 +9,20 @@ mod native;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, watch};
 
 use crate::clock::{Deadline, Now};
-use crate::environment::DataFolders;
 use crate::vault::{SessionKey, pairs};
 
+use desktop::Leaving;
+pub use desktop::{Desktop, Event, Events};
 #[cfg(not(target_os = "macos"))]
 pub use freedesktop::problem;
 #[cfg(not(target_os = "macos"))]
-use freedesktop::serve;
+use freedesktop::{ask, serve};
 #[cfg(target_os = "macos")]
 pub use native::problem;
 #[cfg(target_os = "macos")]
-use native::serve;
+use native::{ask, serve};
 
 /// How long "Snooze" puts a notification off, in seconds.
 const SNOOZE_SECONDS: u64 = 10 * 60;
@@ -58,8 +59,7 @@ pub struct Ending {
 pub struct Notices {
     #[serde(with = "pairs")]
     known: BTreeMap<SessionKey, Known>,
-    /// The sessions that the notification on the screen is about; another process has none there.
-    #[serde(skip)]
+    /// The sessions that the notification on the screen is about.
     shown: BTreeSet<SessionKey>,
     generation: u64,
 }
@@ -200,11 +200,20 @@ impl Notices {
         known.min_by_key(|known| known.ending.left)?.ending.profiles.first().cloned()
     }
 
-    /// The person, or time, took the notification away.
-    pub fn gone(&mut self, generation: u64) {
-        if generation == self.generation {
+    /// The person, or time, took the notification away. Returns what shall be on the screen from here on, where that
+    /// changes.
+    pub fn gone(&mut self, generation: u64) -> Option<Screen> {
+        (generation == self.generation).then(|| {
             self.shown.clear();
-        }
+            self.screen()
+        })
+    }
+
+    /// Another process showed what was on the screen, and took it down when it left. Returns what shall be there from
+    /// here on; what was being renewed then is told of again.
+    pub fn show_again(&mut self, being_renewed: &BTreeSet<SessionKey>) -> Option<Screen> {
+        self.shown.extend(being_renewed.iter().filter(|key| self.known.contains_key(key)).cloned());
+        (!self.shown.is_empty()).then(|| self.screen())
     }
 
     /// The person wants to be told later. Returns what shall be on the screen from here on.
@@ -294,10 +303,13 @@ impl Notice {
             lines.push(format!("Renew it with: mfa-agent login {profile}"));
         }
         let body = lines.join("\n");
-        let body =
-            if markup { body.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;") } else { body };
-        Words { summary, body }
+        Words { summary, body: if markup { escaped(&body) } else { body } }
     }
+}
+
+/// A text for a server that reads markup.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// The first names, and how many more there are.
@@ -336,51 +348,6 @@ fn span(seconds: u64) -> String {
         (0, minutes) => format!("{minutes} min"),
         (hours, 0) => format!("{hours} h"),
         (hours, minutes) => format!("{hours} h {minutes} min"),
-    }
-}
-
-/// What comes of a notification.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// It is on the screen.
-    Shown,
-    /// It could not be shown, and why.
-    Failed(String),
-    /// It is not on the screen any more.
-    Gone,
-    /// The person wants a new session.
-    Refresh,
-    /// The person wants to be told later.
-    Snooze,
-}
-
-/// The desktop of the person whose sessions these are, where there is one.
-#[derive(Debug)]
-pub struct Desktop {
-    wanted: watch::Sender<Screen>,
-    events: mpsc::UnboundedReceiver<(Notice, Event)>,
-}
-
-impl Desktop {
-    /// A desktop that nothing is shown on yet; until then nobody knows whether there is one. Needs the event loop.
-    pub fn new(icons: DataFolders) -> Self {
-        let (wanted, notices) = watch::channel(Screen::Clear);
-        let (reports, events) = mpsc::unbounded_channel();
-        tokio::spawn(serve(notices, reports, icons));
-        Self { wanted, events }
-    }
-
-    /// Shows this in the place of what was shown before, or takes that away. Does not wait for it.
-    pub fn show(&self, screen: Screen) {
-        self.wanted.send_replace(screen);
-    }
-
-    /// What came of a notification.
-    pub async fn event(&mut self) -> (Notice, Event) {
-        match self.events.recv().await {
-            Some(event) => event,
-            None => std::future::pending().await,
-        }
     }
 }
 

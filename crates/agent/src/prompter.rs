@@ -25,9 +25,10 @@ const GRACE: Duration = Duration::from_secs(3);
 /// The longest answer that is taken, in bytes.
 const LONGEST_ANSWER: usize = 256;
 
-/// The buttons under a question for consent.
-const ALLOW: &str = "Allow";
-const DENY: &str = "Deny";
+/// The buttons under a question for consent: yes.
+pub const ALLOW: &str = "Allow";
+/// And no.
+pub const DENY: &str = "Deny";
 
 /// What is looked for where nothing is configured, in this order.
 #[cfg(not(target_os = "macos"))]

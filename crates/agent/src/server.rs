@@ -117,6 +117,7 @@ where
         }
     };
     if matches!(request, Request::Restart) {
+        sessions.desktop().interrupt();
         write(stream, &traffic.restart().await).await?;
         return Ok(Ending::Done);
     }

@@ -31,7 +31,7 @@ use crate::explain::{Call, code_is_spent};
 use crate::journal::{Journal, Peer};
 use crate::lease::{Leases, Told};
 use crate::live::Grants;
-use crate::notify::Notices;
+use crate::notify::{Desktop, Notices, Screen};
 use crate::profile::{self, ConfigFiles};
 use crate::questions::{Place, Questions, Turn};
 use crate::sealed::Sealer;
@@ -107,6 +107,8 @@ pub struct State {
     looked_at: Option<Now>,
     /// Whom the desktop told of what.
     notices: Notices,
+    /// The sessions that the person is renewing, after a click.
+    being_renewed: BTreeSet<SessionKey>,
     /// What locks by itself.
     lock_on: LockOn,
     /// Nobody is at the desktop; locked then.
@@ -124,6 +126,7 @@ pub struct Sessions {
     aws: Aws,
     questions: Questions,
     turnstile: Turnstile,
+    desktop: Desktop,
     sealer: Sealer,
     /// Until when those who stood in line before a restart may not all be back.
     coming_back: Instant,
@@ -175,7 +178,13 @@ enum Wanted {
 impl Sessions {
     /// A heart with what is held already, and what opens it. Who stood in line for a process before this one comes
     /// back within `coming_back`.
-    pub fn new(environment: Environment, state: State, sealer: Sealer, coming_back: Duration) -> Self {
+    pub fn new(
+        environment: Environment,
+        desktop: Desktop,
+        state: State,
+        sealer: Sealer,
+        coming_back: Duration,
+    ) -> Self {
         let environment = Arc::new(environment);
         Self {
             own_config_file: environment.own_config_file(),
@@ -183,6 +192,7 @@ impl Sessions {
             environment,
             questions: Questions::default(),
             turnstile: Turnstile::default(),
+            desktop,
             sealer,
             coming_back: Instant::now() + coming_back,
             state: Mutex::new(state),
@@ -231,6 +241,11 @@ impl Sessions {
     /// AWS's clock minus this machine's, in seconds.
     pub fn skew(&self) -> Option<i64> {
         self.aws.skew()
+    }
+
+    /// What is on the screen, and who is asked there.
+    pub fn desktop(&self) -> &Desktop {
+        &self.desktop
     }
 
     /// How many clients wait for a code, the asked ones included.
@@ -473,6 +488,9 @@ impl Sessions {
         let ended = state
             .grants
             .end(|granted| all || roots.contains(&granted.root) || profiles.contains(&granted.profile));
+        if all {
+            state.vault.forget_expired();
+        }
         state.forgets += 1;
         state.devices.clear();
         state.sync_leases(Now::read());
@@ -484,6 +502,7 @@ impl Sessions {
     /// Forgets everything: the agent leaves.
     pub fn wipe(&self) {
         let mut state = self.state();
+        state.forgets += 1;
         state.vault = Vault::default();
         state.codes = Codes::default();
         state.leases = None;
@@ -497,6 +516,18 @@ impl Sessions {
             change.as_mut().enable();
             let there = self.is_there(&claim.root, claim.wanted);
             if !matches!(there, Ok(false)) || claim.place.turn() != Turn::Ask {
+                return;
+            }
+            change.await;
+        }
+    }
+
+    /// Resolves when no code is on its way to AWS.
+    pub async fn logins_done(&self) {
+        loop {
+            let mut change = pin!(self.questions.change());
+            change.as_mut().enable();
+            if self.state().logins == 0 {
                 return;
             }
             change.await;
@@ -739,6 +770,7 @@ impl<'a> UnderWay<'a> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.0.state().logins -= 1;
+        self.0.questions.changed();
     }
 }
 
@@ -753,6 +785,12 @@ impl State {
     pub fn describe(&mut self, now: Now) -> Vec<Session> {
         let Self { vault, notices, notify_before, .. } = self;
         vault.describe(now, |key| notices.next_of(key, notify_before, now))
+    }
+
+    /// What the process before this one had on the screen, and what it was asking for, is told of by this one.
+    fn show_again(&mut self) -> Option<Screen> {
+        let being_renewed = std::mem::take(&mut self.being_renewed);
+        self.notices.show_again(&being_renewed)
     }
 
     /// How many sessions would need a new code if they were lost, those under way included.

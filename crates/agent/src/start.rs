@@ -25,6 +25,7 @@ use crate::environment::Environment;
 use crate::handover::{Estate, InheritedSocket, Testator};
 use crate::journal::Peer;
 use crate::lease::Leases;
+use crate::notify::{Desktop, Events};
 use crate::platform::{self, Alarm, FolderWatch};
 use crate::requests::{self, Identity, OwnProgram, OwnSocket};
 use crate::sealed::Sealer;
@@ -178,13 +179,15 @@ fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
         if let Some(leases) = &mut means.state.leases {
             leases.set_ours(true);
         }
-        let sessions = Arc::new(Sessions::new(environment, means.state, means.sealer, means.coming_back));
+        let (desktop, events) = Desktop::new(environment.data_folders.clone());
+        let sessions =
+            Arc::new(Sessions::new(environment, desktop, means.state, means.sealer, means.coming_back));
         sessions.watch_programs();
         let program = OwnProgram::started(&means.program);
         let identity = Arc::new(Identity { socket, program, started: Instant::now() });
         let Means { program, lock, .. } = means;
         let served = Served { address, program, lock, manager, identity, sessions };
-        served.serve(listener, conversations, alarm).await;
+        served.serve(listener, conversations, alarm, events).await;
         // Not before the socket is gone: who gets the lock next makes its own.
         Ok(served.lock)
     });
@@ -383,7 +386,7 @@ fn listen(path: &Path) -> Result<Listener, Failure> {
 
 impl Served {
     /// Answers until it is told to end, nobody can reach it any more, or another process does.
-    async fn serve(&self, mut listener: Listener, conversations: Vec<Stream>, alarm: Alarm) {
+    async fn serve(&self, mut listener: Listener, conversations: Vec<Stream>, alarm: Alarm, events: Events) {
         let Self { address, identity, sessions, .. } = self;
         let stop = Arc::new(Notify::new());
         let handle = {
@@ -404,7 +407,7 @@ impl Served {
         };
         let (traffic, mut orders) = Traffic::new(conversations);
         let traffic = Arc::new(traffic);
-        let mut keeping_watch = pin!(sessions.clone().keep_watch(alarm));
+        let mut keeping_watch = pin!(sessions.clone().keep_watch(alarm, events));
         let mut serving_live = pin!(live::serve(sessions.clone()));
         let mut termination = pin!(platform::termination());
         let connections = connections();
@@ -451,10 +454,14 @@ impl Served {
         self.manager.stopping();
         identity.socket.withdraw();
         sessions.wipe();
+        sessions.desktop().close().await;
     }
 
     /// Leaves everything to a new process, if that comes to life.
     async fn hand_over(&self, listener: &Listener, traffic: &Traffic) -> Result<Restarted, Refusal> {
+        // A code that went out from here, after a click, is answered here.
+        self.sessions.logins_done().await;
+        self.sessions.desktop().close().await;
         let now = Now::read();
         let sessions = self.sessions.state().would_be_lost(now);
         let silent = traffic.take_silent();
@@ -479,6 +486,7 @@ impl Served {
                 Ok(Restarted { sessions, pid })
             }
             Err(error) => {
+                self.sessions.desktop().open();
                 for stream in silent {
                     traffic.keep_silent(stream);
                 }

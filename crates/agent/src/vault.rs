@@ -256,6 +256,11 @@ impl Vault {
         held.iter().flat_map(|held| held.profiles.iter().cloned()).collect()
     }
 
+    /// Forgets which sessions ran out.
+    pub fn forget_expired(&mut self) {
+        self.expired.clear();
+    }
+
     /// Whether the last session under this key ran out, rather than never having been or been forgotten.
     pub fn has_expired(&self, key: &SessionKey) -> bool {
         self.expired.contains(key)

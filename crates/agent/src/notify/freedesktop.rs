@@ -1,25 +1,32 @@
 //! The notification server of a freedesktop.org desktop, over D-Bus (Desktop Notifications Specification).
 //!
-//! One connection, made when there is first something to show, and kept: servers send the clicks to the connection
-//! that showed the notification, and some take it down when that goes. notify-rust hides its connections, and makes
-//! one for each notification (docs/decisions/0013-notifications.md).
+//! One connection for notices, made when there is first something to show, and kept: servers send the clicks to the
+//! connection that showed the notification, and some take it down when that goes. A question has one of its own, for
+//! as long as it is asked. notify-rust hides its connections, and makes one for each notification
+//! (docs/decisions/0013-notifications.md).
+
+mod consent;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use zbus::Variant;
 use zbus::connection::Builder;
 use zbus::message::Message;
 
-use super::{Event, Notice, Screen};
+use super::{Event, Leaving, Notice, Screen};
 use crate::bus::{Heard, Service, is_answer};
 use crate::environment::DataFolders;
+
+pub use consent::ask;
 
 const SERVER: &str = "org.freedesktop.Notifications";
 const SERVER_PATH: &str = "/org/freedesktop/Notifications";
 
-/// How long the bus and the server may take, all in all: a bus can be silent for ever.
+/// How long the bus, and then the server, may take: a bus can be silent for ever.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// Our name, which the desktop entry is installed under.
@@ -34,13 +41,18 @@ const ANY_ICON: &str = "dialog-password";
 const REFRESH: &str = "refresh";
 const SNOOZE: &str = "snooze";
 
-/// Shows what is wanted, and reports what comes of it, until nobody wants anything any more.
+/// Urgencies of the specification.
+const NORMAL: u8 = 1;
+const CRITICAL: u8 = 2;
+
+/// Shows what is wanted, and reports what comes of it, until we are `leaving`; nothing is left on the screen then.
 pub async fn serve(
     mut wanted: watch::Receiver<Screen>,
     reports: mpsc::UnboundedSender<(Notice, Event)>,
+    mut leaving: Leaving,
     icons: DataFolders,
 ) {
-    let mut bus: Option<Bus> = None;
+    let mut bus: Option<Bus<Notice>> = None;
     // What could not be shown, and may be when a server comes.
     let mut pending = false;
     loop {
@@ -51,6 +63,12 @@ pub async fn serve(
             }
         };
         tokio::select! {
+            () = leaving.asked() => {
+                if let Some(bus) = &mut bus {
+                    let _ = bus.close().await;
+                }
+                return;
+            }
             changed = wanted.changed() => {
                 if changed.is_err() {
                     return;
@@ -61,11 +79,17 @@ pub async fn serve(
                     bus = None;
                     continue;
                 };
-                let missing = known.owner.is_none();
-                if let Some(report) = known.understand(&heard) {
-                    let _ = reports.send(report);
+                let before = known.owner.clone();
+                let event = match known.understand(&heard) {
+                    Some((notice, Reaction::Action(key))) if key == REFRESH => Some((notice, Event::Refresh)),
+                    Some((notice, Reaction::Action(key))) if key == SNOOZE => Some((notice, Event::Snooze)),
+                    Some((notice, Reaction::Closed(_))) => Some((notice, Event::Gone)),
+                    Some((_, Reaction::Action(_))) | None => None,
+                };
+                if let Some(event) = event {
+                    let _ = reports.send(event);
                 }
-                let came = missing && known.owner.is_some();
+                let came = known.owner.is_some() && known.owner != before;
                 if !(pending && came) {
                     continue;
                 }
@@ -73,20 +97,18 @@ pub async fn serve(
         }
         let screen = wanted.borrow_and_update().clone();
         let notice = if let Screen::Notice(notice) = screen { Some(notice) } else { None };
-        let shown = tokio::time::timeout(LIMIT, show(&mut bus, notice.as_ref(), &icons)).await;
-        let problem = match shown {
-            Ok(Ok(())) => None,
-            Ok(Err(problem)) => Some(problem),
-            Err(_) => {
-                // Whatever it answers later belongs to nothing.
-                bus = None;
-                Some("the session bus does not answer".to_owned())
+        let report = |event| {
+            if let Some(notice) = &notice {
+                let _ = reports.send((notice.clone(), event));
             }
         };
-        pending = problem.is_some() && notice.is_some();
-        if let Some(notice) = notice {
-            let _ = reports.send((notice, problem.map_or(Event::Shown, Event::Failed)));
-        }
+        let shown = match (&mut bus, &notice) {
+            // Nothing is shown where nobody is connected.
+            (None, None) => Ok(()),
+            (bus, _) => show(bus, notice.as_ref(), &icons, &report).await,
+        };
+        pending = shown.is_err() && notice.is_some();
+        report(shown.map_or_else(Event::Failed, |()| Event::Shown));
     }
 }
 
@@ -96,7 +118,7 @@ pub async fn problem() -> Option<String> {
         let bus = Service::connect(Builder::session(), SERVER, &[]).await?;
         bus.is_there().await
     };
-    match tokio::time::timeout(LIMIT, look).await {
+    match timeout(LIMIT, look).await {
         Ok(Ok(true)) => None,
         Ok(Ok(false)) => Some("no notification server".to_owned()),
         Ok(Err(error)) => Some(format!("no session bus: {error}")),
@@ -105,21 +127,25 @@ pub async fn problem() -> Option<String> {
 }
 
 /// Brings the screen to what it shall be.
-async fn show(bus: &mut Option<Bus>, notice: Option<&Notice>, icons: &DataFolders) -> Result<(), String> {
-    let connected = match (bus.as_mut(), notice) {
-        (Some(bus), _) => bus,
-        // Nothing is shown where nobody is connected.
-        (None, None) => return Ok(()),
-        (None, Some(_)) => {
-            let connected = Bus::connect().await.map_err(|error| format!("no session bus: {error}"))?;
-            bus.insert(connected)
+async fn show(
+    bus: &mut Option<Bus<Notice>>,
+    notice: Option<&Notice>,
+    icons: &DataFolders,
+    report: impl Fn(Event),
+) -> Result<(), String> {
+    let connected = match bus {
+        Some(bus) => bus,
+        None => bus.insert(Bus::connect().await?),
+    };
+    let work = async {
+        match notice {
+            Some(notice) => connected.show_notice(notice, icons).await,
+            None => connected.close().await,
         }
     };
-    let done = match notice {
-        Some(notice) => connected.show(notice, icons).await,
-        None => connected.close().await,
-    };
-    done.map_err(|error| {
+    // It may just be starting, and shows it late. Without its answer nobody knows what is on the screen.
+    let late = || report(Event::Failed("the notification server does not answer".to_owned()));
+    patiently(work, late).await.map_err(|error| {
         if is_answer(&error) {
             return format!("no notification server: {error}");
         }
@@ -128,21 +154,53 @@ async fn show(bus: &mut Option<Bus>, notice: Option<&Notice>, icons: &DataFolder
     })
 }
 
+/// Waits for an answer, and says so once it is late.
+async fn patiently<T>(answer: impl Future<Output = T>, late: impl FnOnce()) -> T {
+    let mut answer = pin!(answer);
+    if let Ok(answer) = timeout(LIMIT, &mut answer).await {
+        return answer;
+    }
+    late();
+    answer.await
+}
+
+/// What a notification looks like.
+struct Popup<'a> {
+    summary: &'a str,
+    body: &'a str,
+    /// Keys and labels, by turns.
+    actions: &'a [&'a str],
+    urgency: u8,
+    /// When the server takes it away, in milliseconds; 0 for never, -1 for when it thinks best.
+    timeout: i32,
+}
+
+/// What somebody did to a notification.
+enum Reaction {
+    /// A button was clicked.
+    Action(String),
+    /// It is gone, for a reason of the specification.
+    Closed(u32),
+}
+
 /// The session bus, and what is known of the notification server there.
-struct Bus {
+struct Bus<What> {
     service: Service,
     /// Whose capabilities, and whose notification, those below are.
     owner: Option<String>,
     capabilities: Option<Vec<String>>,
     /// What is on the screen, and its id with the owner.
-    shown: Option<(u32, Notice)>,
+    shown: Option<(u32, What)>,
 }
 
-impl Bus {
-    async fn connect() -> zbus::Result<Self> {
+impl<What: Clone> Bus<What> {
+    /// Connects within [`LIMIT`].
+    async fn connect() -> Result<Self, String> {
         // Before the first notification, so that no click is missed.
         let signals = format!("path='{SERVER_PATH}',interface='{SERVER}'");
-        let service = Service::connect(Builder::session(), SERVER, &[&signals]).await?;
+        let service = timeout(LIMIT, Service::connect(Builder::session(), SERVER, &[&signals])).await;
+        let service = service.map_err(|_| "the session bus does not answer".to_owned())?;
+        let service = service.map_err(|error| format!("no session bus: {error}"))?;
         let mut bus = Self { service, owner: None, capabilities: None, shown: None };
         bus.meet_owner();
         Ok(bus)
@@ -166,27 +224,24 @@ impl Bus {
         reply
     }
 
-    async fn show(&mut self, notice: &Notice, icons: &DataFolders) -> zbus::Result<()> {
+    /// What the server can.
+    async fn capabilities(&mut self) -> zbus::Result<Vec<String>> {
         if self.capabilities.is_none() {
             self.capabilities = Some(self.call("GetCapabilities", &()).await?.body().deserialize()?);
         }
-        let capabilities = self.capabilities.clone().unwrap_or_default();
-        let can = |what: &str| capabilities.iter().any(|capability| capability == what);
-        let words = notice.words(can("actions"), can("body-markup"));
-        let actions: &[&str] =
-            if can("actions") { &[REFRESH, "Refresh", SNOOZE, "Snooze 10 min"] } else { &[] };
-        let critical = notice.is_critical();
-        let urgency: u8 = if critical { 2 } else { 1 };
+        Ok(self.capabilities.clone().unwrap_or_default())
+    }
+
+    /// Shows something in the place of what was shown before.
+    async fn show(&mut self, what: What, popup: &Popup<'_>, icons: &DataFolders) -> zbus::Result<()> {
         let hints: BTreeMap<&str, Variant<'_>> =
-            [("urgency", Variant::from(urgency)), ("desktop-entry", Variant::from(APPLICATION))].into();
-        // The server's own time, and for an end until somebody has seen it.
-        let timeout = if critical { 0 } else { -1 };
+            [("urgency", Variant::from(popup.urgency)), ("desktop-entry", Variant::from(APPLICATION))].into();
         let replaces = self.shown.as_ref().map_or(0, |(id, _)| *id);
-        let (summary, body) = (&words.summary, &words.body);
         let icon = icons.find(ICON).map_or(ANY_ICON.to_owned(), |path| path.display().to_string());
+        let Popup { summary, body, actions, timeout, .. } = popup;
         let notification = (APPLICATION, replaces, icon, summary, body, actions, hints, timeout);
         let id = self.call("Notify", &notification).await?.body().deserialize()?;
-        self.shown = Some((id, notice.clone()));
+        self.shown = Some((id, what));
         Ok(())
     }
 
@@ -199,33 +254,50 @@ impl Bus {
         }
     }
 
-    /// What was heard of the notification on the screen.
-    fn understand(&mut self, heard: &Heard) -> Option<(Notice, Event)> {
+    /// What was heard of what is on the screen.
+    fn understand(&mut self, heard: &Heard) -> Option<(What, Reaction)> {
         self.meet_owner();
         let Heard::Signal(message) = heard else { return None };
         let header = message.header();
         if header.interface()? != SERVER {
             return None;
         }
-        let (shown, notice) = self.shown.clone()?;
-        match header.member()?.as_str() {
+        let (shown, what) = self.shown.clone()?;
+        let (id, reaction) = match header.member()?.as_str() {
             "ActionInvoked" => {
-                let (id, action): (u32, String) = message.body().deserialize().ok()?;
-                let event = match action.as_str() {
-                    REFRESH => Event::Refresh,
-                    SNOOZE => Event::Snooze,
-                    _ => return None,
-                };
-                (id == shown).then_some((notice, event))
+                let (id, key): (u32, String) = message.body().deserialize().ok()?;
+                (id, Reaction::Action(key))
             }
             "NotificationClosed" => {
-                let (id, _reason): (u32, u32) = message.body().deserialize().ok()?;
-                (id == shown).then(|| {
-                    self.shown = None;
-                    (notice, Event::Gone)
-                })
+                let (id, reason): (u32, u32) = message.body().deserialize().ok()?;
+                (id, Reaction::Closed(reason))
             }
-            _ => None,
+            _ => return None,
+        };
+        if id != shown {
+            return None;
         }
+        if matches!(reaction, Reaction::Closed(_)) {
+            self.shown = None;
+        }
+        Some((what, reaction))
+    }
+}
+
+impl Bus<Notice> {
+    async fn show_notice(&mut self, notice: &Notice, icons: &DataFolders) -> zbus::Result<()> {
+        let capabilities = self.capabilities().await?;
+        let can = |what: &str| capabilities.iter().any(|capability| capability == what);
+        let words = notice.words(can("actions"), can("body-markup"));
+        let critical = notice.is_critical();
+        let popup = Popup {
+            summary: &words.summary,
+            body: &words.body,
+            actions: if can("actions") { &[REFRESH, "Refresh", SNOOZE, "Snooze 10 min"] } else { &[] },
+            urgency: if critical { CRITICAL } else { NORMAL },
+            // The server's own time, and for an end until somebody has seen it.
+            timeout: if critical { 0 } else { -1 },
+        };
+        self.show(notice.clone(), &popup, icons).await
     }
 }

@@ -4,7 +4,8 @@ use interprocess::local_socket::{GenericFilePath, ListenerOptions};
 use protocol::Reply;
 
 use super::*;
-use crate::environment::Environment;
+use crate::environment::{DataFolders, Environment};
+use crate::notify::Desktop;
 use crate::requests::Outcome;
 use crate::sealed::Sealer;
 use crate::sessions::State;
@@ -20,7 +21,11 @@ fn serve_for<T: Send + 'static>(
     runtime.block_on(async {
         let name = socket.as_path().to_fs_name::<GenericFilePath>().unwrap();
         let listener = ListenerOptions::new().name(name).create_tokio().unwrap();
-        let sessions = Arc::new(Sessions::new(Environment::default(), State::default(), Sealer::new().unwrap(), Duration::ZERO));
+        let (desktop, _events) = Desktop::new(DataFolders::default());
+        let sealer = Sealer::new().unwrap();
+        let sessions =
+            Sessions::new(Environment::default(), desktop, State::default(), sealer, Duration::ZERO);
+        let sessions = Arc::new(sessions);
         let handle = |_peer: Peer, request: Request| async move {
             assert!(!matches!(request, Request::Profiles { .. }), "a bug");
             Outcome::from(Reply::LoggedOut { sessions: 7, grants: 0 })

@@ -10,6 +10,7 @@ use crate::clock::Now;
 use crate::codes;
 use crate::journal::Peer;
 use crate::prompter::{self, Answer, Dialog, Wanted as Wish, plain};
+use crate::vault::SessionKey;
 
 /// How many codes a person may type.
 const TRIES: u32 = 3;
@@ -64,6 +65,7 @@ impl Sessions {
         }
         let place = self.questions.ask_as_agent(&resolved.root).ok_or_else(asked)?;
         let claim = Claim { place, root: resolved.root.clone(), wanted };
+        let _being_renewed = BeingRenewed::new(self, &resolved.root);
         let mut note = None;
         if let Some(section) = &resolved.plan.mfa_process {
             match self.log_in_by_process(profile, section, Lasting::default(), &claim, false).await {
@@ -115,6 +117,22 @@ impl Sessions {
             }
         }
         Err(last.unwrap_or(Refusal::Internal))
+    }
+}
+
+/// A session that the person is renewing: a restart in between tells of it again.
+struct BeingRenewed<'a>(&'a Sessions, &'a SessionKey);
+
+impl<'a> BeingRenewed<'a> {
+    fn new(sessions: &'a Sessions, root: &'a SessionKey) -> Self {
+        sessions.state().being_renewed.insert(root.clone());
+        Self(sessions, root)
+    }
+}
+
+impl Drop for BeingRenewed<'_> {
+    fn drop(&mut self) {
+        self.0.state().being_renewed.remove(self.1);
     }
 }
 

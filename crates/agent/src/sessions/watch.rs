@@ -8,7 +8,7 @@ use super::{Sessions, margin, passed};
 use crate::clock::{self, Deadline, Now};
 use crate::journal::Peer;
 use crate::logind::{self, Logind};
-use crate::notify::{Desktop, Event, Notice, Screen};
+use crate::notify::{Event, Events, Notice, Screen};
 use crate::platform::Alarm;
 use crate::vault::SessionKey;
 
@@ -32,8 +32,9 @@ struct Look {
 impl Sessions {
     /// Keeps what shells were told true, for as long as the agent lives: takes leases back at their moments,
     /// renews the roles that shells and programs hold, and tells people of what comes to its end.
-    pub async fn keep_watch(self: Arc<Self>, alarm: Alarm) {
-        let mut desktop = Desktop::new(self.environment.data_folders.clone());
+    pub async fn keep_watch(self: Arc<Self>, alarm: Alarm, mut events: Events) {
+        self.desktop.open();
+        let mut inherited = true;
         // While there is something to lock, or a deadline to sleep through.
         let mut logind: Option<(Logind, bool)> = None;
         loop {
@@ -44,8 +45,9 @@ impl Sessions {
                 let sessions = self.clone();
                 tokio::spawn(async move { sessions.renew(&profile).await });
             }
-            if let Some(screen) = look.screen {
-                desktop.show(screen);
+            let again = if std::mem::take(&mut inherited) { self.state().show_again() } else { None };
+            if let Some(screen) = look.screen.or(again) {
+                self.desktop.show(screen);
             }
             if look.idle_too_long {
                 self.lock_for("nobody is there");
@@ -64,9 +66,9 @@ impl Sessions {
                 event = machine => self.answer_machine(event),
                 () = alarm.ring(look.next.map(clock::until)) => {}
                 () = change => {}
-                (notice, event) = desktop.event() => {
+                (notice, event) = events.next() => {
                     if let Some(screen) = self.answer_desktop(&notice, event) {
-                        desktop.show(screen);
+                        self.desktop.show(screen);
                     }
                 }
             }
@@ -184,10 +186,7 @@ impl Sessions {
                 }
                 None
             }
-            Event::Gone => {
-                state.notices.gone(notice.generation);
-                None
-            }
+            Event::Gone => state.notices.gone(notice.generation),
             Event::Snooze => {
                 note("put off".to_owned());
                 Some(state.notices.snooze(now))
