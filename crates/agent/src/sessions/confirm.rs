@@ -2,12 +2,14 @@
 //! answered wherever nobody says yes.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::time::Duration;
 
 use protocol::{NoConsent, Refusal};
 use serde::{Deserialize, Serialize};
 
 use super::{DESKTOP, Sessions};
+use crate::child::Trouble;
 use crate::clock::{Deadline, Now};
 use crate::journal::Peer;
 use crate::platform::{self, Process};
@@ -89,16 +91,21 @@ impl Sessions {
         {
             return if yes { Ok(()) } else { refused(NoConsent::Denied) };
         }
-        let environment = &self.environment.of_children;
-        let prompters = prompter::find(self.configuration()?.prompter.as_deref(), environment);
+        let prompter = self.configuration()?.prompter;
         let dialog = dialog(profile, peer);
-        let why = match prompter::ask(&prompters, &dialog, environment, LIMIT).await {
+        let answer = tokio::select! {
+            answer = self.ask_for_consent(&dialog, prompter.as_deref()) => answer,
+            () = self.locked() => return Err(Refusal::Locked),
+            // The next process asks, if the client comes again.
+            () = self.desktop.interrupted() => return Err(Refusal::Restarting),
+        };
+        let why = match answer {
             Ok(Answer::Allowed) => None,
             Ok(Answer::TimedOut) => Some(NoConsent::Unanswered),
             Ok(_) => Some(NoConsent::Denied),
             Err(_) => Some(NoConsent::NobodyToAsk),
         };
-        // Locked meanwhile: the yes was to something else.
+        // Locked in this very moment: the yes was to something else.
         self.refuse_if_locked()?;
         let now = Now::read();
         let mut state = self.state();
@@ -110,6 +117,27 @@ impl Sessions {
             return Ok(());
         };
         refused(why)
+    }
+
+    /// Asks by a notification with buttons, else by a dialog.
+    async fn ask_for_consent(&self, dialog: &Dialog, prompter: Option<&str>) -> Result<Answer, Trouble> {
+        if let Some(answer) = self.desktop.ask(dialog, LIMIT).await {
+            return Ok(answer);
+        }
+        let environment = &self.environment.of_children;
+        prompter::ask(&prompter::find(prompter, environment), dialog, environment, LIMIT).await
+    }
+
+    /// Resolves once nothing is given out.
+    async fn locked(&self) {
+        loop {
+            let mut change = pin!(self.questions.change());
+            change.as_mut().enable();
+            if self.is_locked() {
+                return;
+            }
+            change.await;
+        }
     }
 
     /// A person typed a code for a profile, there where this program runs: that is consent.
