@@ -185,7 +185,7 @@ __mfa_agent_complete() {
         ;;
       policy)
         # shellcheck disable=SC2207
-        [[ $COMP_CWORD -ne 2 ]] || COMPREPLY=($(IFS=' ' \builtin compgen -W 'print' -- "${COMP_WORDS[2]-}"))
+        [[ $COMP_CWORD -ne 2 ]] || COMPREPLY=($(IFS=' ' \builtin compgen -W 'attach check detach print' -- "${COMP_WORDS[2]-}"))
         ;;
       keys)
         if [[ $COMP_CWORD -eq 2 ]]; then

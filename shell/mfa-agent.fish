@@ -115,7 +115,7 @@ if status is-interactive
     complete -c mfa-agent -n __fish_use_subcommand -a 'agent aws-mfa console credential-process doctor env exec init keys lock login logout policy profiles setup status unlock use why'
     complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and not __fish_seen_subcommand_from import list' -a 'import list'
     complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from import' -F
-    complete -c mfa-agent -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from print' -a print
+    complete -c mfa-agent -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from attach check detach print' -a 'attach check detach print'
     complete -c mfa-agent -n '__fish_seen_subcommand_from setup' -l region -x -a '(command $__mfa_agent_bin hook regions 2>/dev/null)'
     complete -c mfa-agent -n '__fish_seen_subcommand_from console credential-process doctor env login logout setup status unlock use why' -a '(command $__mfa_agent_bin hook profiles 2>/dev/null)'
 end

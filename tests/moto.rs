@@ -31,12 +31,9 @@ impl Drop for Moto {
     }
 }
 
-#[test]
-fn a_session_and_a_role_come_from_moto() {
-    let mut sandbox = Sandbox::new();
-    let moto = Moto::start(&sandbox);
-    sandbox.set("AWS_ENDPOINT_URL", &moto.endpoint);
-    let aws = |sandbox: &Sandbox, arguments: &[&str]| {
+/// A user `alice` with a key in `[dev]` and a device, made by AWS's own client; the device's serial comes back.
+fn alice(sandbox: &Sandbox) -> String {
+    let aws = |arguments: &[&str]| {
         let run = Run::of(sandbox.command(tool("aws"), arguments).envs([
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
@@ -46,39 +43,32 @@ fn a_session_and_a_role_come_from_moto() {
         assert_eq!(run.status, 0, "{run:?}");
         serde_json::from_str::<serde_json::Value>(&run.stdout).unwrap_or_default()
     };
-    // A user, a key, a device: by AWS's own client.
-    aws(&sandbox, &["iam", "create-user", "--user-name", "alice"]);
-    let key = aws(&sandbox, &["iam", "create-access-key", "--user-name", "alice"]);
+    aws(&["iam", "create-user", "--user-name", "alice"]);
+    let key = aws(&["iam", "create-access-key", "--user-name", "alice"]);
     let file = sandbox.home().join("qr");
-    let device = aws(
-        &sandbox,
-        &[
-            "iam",
-            "create-virtual-mfa-device",
-            "--virtual-mfa-device-name",
-            "alice",
-            "--outfile",
-            file.to_str().unwrap(),
-            "--bootstrap-method",
-            "QRCodePNG",
-        ],
-    );
+    let device = aws(&[
+        "iam",
+        "create-virtual-mfa-device",
+        "--virtual-mfa-device-name",
+        "alice",
+        "--outfile",
+        file.to_str().unwrap(),
+        "--bootstrap-method",
+        "QRCodePNG",
+    ]);
     let serial = device["VirtualMFADevice"]["SerialNumber"].as_str().unwrap().to_owned();
-    aws(
-        &sandbox,
-        &[
-            "iam",
-            "enable-mfa-device",
-            "--user-name",
-            "alice",
-            "--serial-number",
-            &serial,
-            "--authentication-code1",
-            "123456",
-            "--authentication-code2",
-            "654321",
-        ],
-    );
+    aws(&[
+        "iam",
+        "enable-mfa-device",
+        "--user-name",
+        "alice",
+        "--serial-number",
+        &serial,
+        "--authentication-code1",
+        "123456",
+        "--authentication-code2",
+        "654321",
+    ]);
     let text = |name: &str| key["AccessKey"][name].as_str().unwrap().to_owned();
     sandbox.write(
         ".aws/credentials",
@@ -88,6 +78,15 @@ fn a_session_and_a_role_come_from_moto() {
             text("SecretAccessKey")
         ),
     );
+    serial
+}
+
+#[test]
+fn a_session_and_a_role_come_from_moto() {
+    let mut sandbox = Sandbox::new();
+    let moto = Moto::start(&sandbox);
+    sandbox.set("AWS_ENDPOINT_URL", &moto.endpoint);
+    let serial = alice(&sandbox);
     // moto lists no devices without a user's name; AWS does, and so does the simulator.
     let config = "[profile dev]\nmfa_serial = SERIAL\nregion = eu-central-1\n[profile ops]\nsource_profile = dev\n\
                   role_arn = arn:aws:iam::123456789012:role/ops\nregion = eu-central-1\n";
@@ -111,4 +110,28 @@ fn a_session_and_a_role_come_from_moto() {
     );
     assert_eq!(identity.status, 0, "{identity:?}");
     assert!(identity.stdout.contains("assumed-role/ops/mfa-agent"), "{identity:?}");
+}
+
+#[test]
+fn a_policy_is_given_to_a_user_of_moto_and_taken_away() {
+    let mut sandbox = Sandbox::new();
+    let moto = Moto::start(&sandbox);
+    sandbox.set("AWS_ENDPOINT_URL", &moto.endpoint);
+    let serial = alice(&sandbox);
+    sandbox.write(".aws/config", &format!("[profile dev]\nmfa_serial = {serial}\nregion = eu-central-1\n"));
+    let policy = |arguments: &[&str]| {
+        sandbox.run(&[&["policy"], arguments, &["--profile", "dev", "--code", "123456"]].concat())
+    };
+    let run = policy(&["attach", "--yes"]);
+    assert!(run.status == 0 && run.stderr.contains("attached to user alice"), "{run:?}");
+    let run = policy(&["attach"]);
+    assert!(run.status == 0 && run.stderr.contains("says just that already"), "{run:?}");
+    // moto lets everybody do everything, and that is what the table says.
+    let run = policy(&["check"]);
+    assert!(run.status == 1 && run.stdout.contains("✗ allowed, and must be denied"), "{run:?}");
+    assert!(run.stderr.contains("alice may call iam:ListAccessKeys without MFA"), "{run:?}");
+    let run = policy(&["detach", "--yes"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let run = policy(&["detach"]);
+    assert!(run.status == 0 && run.stderr.contains("has no policy require-mfa"), "{run:?}");
 }

@@ -1,6 +1,8 @@
 //! The calls to IAM. It and `sts.rs` are the only files that name AWS's clients.
 
 mod devices;
+mod keys;
+mod policies;
 
 use aws_sdk_iam::config::{BehaviorVersion, Region};
 use aws_smithy_types::DateTime;
@@ -19,7 +21,33 @@ impl Aws {
         call: &IamCall,
     ) -> Result<IamAnswer, CallError> {
         let look = || self.iam_client(endpoint, signer, Retries::Standard);
+        let change = || self.iam_client(endpoint, signer, Retries::None);
         match call {
+            IamCall::DeleteInlinePolicy { of, name } => {
+                policies::delete(&change()?, of, name).await.map(|()| IamAnswer::Done)
+            }
+            IamCall::GetGroup { group } => policies::members(&look()?, group).await.map(IamAnswer::Names),
+            IamCall::GetInlinePolicy { of, name } => {
+                policies::document(&look()?, of, name).await.map(IamAnswer::Document)
+            }
+            IamCall::GetPolicy { arn } => policies::version(&look()?, arn).await.map(IamAnswer::Version),
+            IamCall::GetPolicyVersion { arn, version } => {
+                policies::managed(&look()?, arn, version).await.map(IamAnswer::Document)
+            }
+            IamCall::ListAccessKeys { user } => {
+                keys::list(&look()?, user.as_deref()).await.map(IamAnswer::AccessKeys)
+            }
+            IamCall::ListAttachedPolicies { of } => {
+                policies::attached(&look()?, of).await.map(IamAnswer::Names)
+            }
+            IamCall::ListGroupsForUser { user } => {
+                policies::groups(&look()?, user).await.map(IamAnswer::Names)
+            }
+            IamCall::ListInlinePolicies { of } => policies::names(&look()?, of).await.map(IamAnswer::Names),
+            IamCall::ListUsers => policies::users(&look()?).await.map(IamAnswer::Names),
+            IamCall::PutInlinePolicy { of, name, document } => {
+                policies::put(&change()?, of, name, document).await.map(|()| IamAnswer::Done)
+            }
             IamCall::GetCallerIdentity => {
                 self.caller_identity(endpoint, signer).await.map(IamAnswer::CallerIdentity)
             }

@@ -2,6 +2,7 @@
 
 use crate::answer::{Answer, Failure};
 use crate::clock::Seconds;
+use crate::policy::{self, Decision, Question};
 use crate::request::{Parameters, Request};
 use crate::signature::{self, Authorization};
 use crate::world::{Caller, CredentialKind, Identity, UserName, World};
@@ -63,6 +64,21 @@ fn operation(action: &str) -> Option<(Service, Handler)> {
         "ListBuckets" => (Service::S3, s3::list_buckets),
         "ListAccessKeys" => (Service::Iam, iam::keys::list),
         "ListMFADevices" => (Service::Iam, iam::devices::list),
+        "DeleteGroupPolicy" => (Service::Iam, iam::policies::delete_group_policy),
+        "DeleteUserPolicy" => (Service::Iam, iam::policies::delete_user_policy),
+        "GetGroup" => (Service::Iam, iam::policies::get_group),
+        "GetGroupPolicy" => (Service::Iam, iam::policies::get_group_policy),
+        "GetPolicy" => (Service::Iam, iam::policies::get_policy),
+        "GetPolicyVersion" => (Service::Iam, iam::policies::get_policy_version),
+        "GetUserPolicy" => (Service::Iam, iam::policies::get_user_policy),
+        "ListAttachedGroupPolicies" => (Service::Iam, iam::policies::list_attached_group_policies),
+        "ListAttachedUserPolicies" => (Service::Iam, iam::policies::list_attached_user_policies),
+        "ListGroupPolicies" => (Service::Iam, iam::policies::list_group_policies),
+        "ListGroupsForUser" => (Service::Iam, iam::policies::list_groups_for_user),
+        "ListUserPolicies" => (Service::Iam, iam::policies::list_user_policies),
+        "ListUsers" => (Service::Iam, iam::policies::list_users),
+        "PutGroupPolicy" => (Service::Iam, iam::policies::put_group_policy),
+        "PutUserPolicy" => (Service::Iam, iam::policies::put_user_policy),
         _ => return None,
     };
     Some(operation)
@@ -140,19 +156,53 @@ const WITHOUT_MFA: [&str; 9] = [
     "iam:ChangePassword",
 ];
 
+/// The policy of [`User::must_use_mfa`](crate::User::must_use_mfa).
+pub(crate) fn must_use_mfa() -> String {
+    serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": {
+            "Sid": "DenyAllExceptListedIfNoMFA",
+            "Effect": "Deny",
+            "NotAction": WITHOUT_MFA,
+            "Resource": "*",
+            "Condition": { "BoolIfExists": { "aws:MultiFactorAuthPresent": "false" } }
+        }
+    })
+    .to_string()
+}
+
 impl Invocation<'_> {
-    /// May the caller do this, by the policies on itself? `permission` is written `iam:GetUser`.
+    /// May the caller do this, by the policies on itself? `permission` is written `iam:GetUser`, and the resource as
+    /// AWS names it in a refusal: an ARN, or `user alice`.
     pub(crate) fn authorize(&self, permission: &str, resource: &str) -> Result<(), Failure> {
         let Identity::User(user) = &self.caller.identity else { return Ok(()) };
-        let denied = self.world.users.get(user).is_some_and(|record| {
-            record.denied.contains(permission)
-                || (record.must_use_mfa && !self.caller.mfa && !WITHOUT_MFA.contains(&permission))
-        });
-        if !denied {
-            return Ok(());
+        let denied = self.world.users.get(user).is_some_and(|record| record.denied.contains(permission));
+        let arn = match resource.split_once(' ') {
+            Some((kind, name)) => format!("arn:aws:iam::{}:{kind}/{name}", user.account),
+            None => resource.to_owned(),
+        };
+        // A long-term key has no word on MFA, unless the call itself brought a code.
+        let mfa = (self.caller.temporary || self.caller.mfa).then_some(self.caller.mfa);
+        let question = Question { action: permission, resource: &arn, user: &user.name, mfa };
+        let decision = policy::decide(self.world.policies_of(user), question);
+        let (decided_by, refused) = match decision {
+            _ if denied => (Some("deny".to_owned()), true),
+            Decision::Denied(by) => (Some(by), true),
+            Decision::Allowed(by) => (Some(by), false),
+            // Whoever has a key may ask for a session with it.
+            Decision::NotAllowed => (None, permission != "sts:GetSessionToken"),
+        };
+        let reason = if decided_by.is_some() {
+            "with an explicit deny in an identity-based policy".to_owned()
+        } else {
+            format!("because no identity-based policy allows the {permission} action")
+        };
+        self.world.decided_by.replace(decided_by);
+        if refused {
+            let what = self.not_authorized(permission, resource);
+            return Err(Failure::access_denied(format!("{what} {reason}")));
         }
-        let reason = "with an explicit deny in an identity-based policy";
-        Err(Failure::access_denied(format!("{} {reason}", self.not_authorized(permission, resource))))
+        Ok(())
     }
 
     /// The text of a refusal without a named policy.

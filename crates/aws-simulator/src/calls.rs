@@ -29,6 +29,8 @@ pub struct Call {
     pub status: Option<u16>,
     /// The error code of the answer, also of one that was lost on its way.
     pub error_code: Option<String>,
+    /// The statement of a policy that allowed or denied it, as `POLICY/SID`; none where no policy had a say.
+    pub decided_by: Option<String>,
 }
 
 impl Call {
@@ -46,6 +48,7 @@ impl Call {
             "parameters": self.parameters,
             "status": self.status,
             "error_code": self.error_code,
+            "decided_by": self.decided_by,
         })
     }
 }
@@ -79,6 +82,7 @@ impl CallLog {
             parameters: request.parameters.0.clone(),
             status: None,
             error_code: None,
+            decided_by: None,
         });
         self.changed.notify_all();
         number
@@ -92,6 +96,13 @@ impl CallLog {
             call.error_code = error_code.map(str::to_owned);
         }
         self.changed.notify_all();
+    }
+
+    pub(crate) fn decided(&self, number: u64, decided_by: Option<String>) {
+        let mut entries = locked(&self.entries);
+        if let Some(call) = entries.calls.iter_mut().find(|call| call.number == number) {
+            call.decided_by = decided_by;
+        }
     }
 
     pub(crate) fn all(&self) -> Vec<Call> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod devices;
 pub(crate) mod keys;
+pub(crate) mod policies;
 
 use crate::action::Invocation;
 use crate::answer::{Answer, Failure};

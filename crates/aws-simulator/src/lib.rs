@@ -23,6 +23,7 @@ mod control;
 mod fault;
 mod federation;
 mod iam;
+mod policy;
 mod random;
 mod request;
 mod role;
@@ -54,7 +55,9 @@ pub use user::User;
 use calls::CallLog;
 use clock::Clock;
 use fault::{Faults, Gates};
-use world::{CredentialKind, Issued, RoleRecord, UserName, UserRecord, World};
+use policy::Document;
+use user::ADMINISTRATOR_ACCESS;
+use world::{CredentialKind, Issued, Policies, RoleRecord, UserName, UserRecord, World};
 
 /// A running server. All methods block only for as long as they say; dropping it stops the server.
 pub struct Simulator {
@@ -107,7 +110,7 @@ impl Simulator {
 
     // The world.
 
-    /// Adds a user with one active key, no device, and the policy that denies nearly all without MFA.
+    /// Adds a user with one active key, no device, all rights, and a policy that denies nearly all without MFA.
     pub fn user(&self, account: &str, name: &str) -> User {
         assert_account(account);
         let user = User {
@@ -121,10 +124,19 @@ impl Simulator {
         let record = UserRecord {
             id: random::identifier("AIDA"),
             created_at: self.state.clock.now(),
-            must_use_mfa: true,
+            policies: Policies::default(),
             denied: std::collections::BTreeSet::new(),
         };
-        locked(&self.state.world).users.insert(user.user_name(), record);
+        let everything =
+            r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+        let everything = Document::parse(everything).expect("the document is one");
+        {
+            let mut world = locked(&self.state.world);
+            world.managed.insert(ADMINISTRATOR_ACCESS.to_owned(), everything);
+            world.users.insert(user.user_name(), record);
+        }
+        user.may_do_everything(true);
+        user.must_use_mfa(true);
         user.add_key(&user.access_key_id, &user.secret_access_key);
         user
     }

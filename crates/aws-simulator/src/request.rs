@@ -1,6 +1,7 @@
 //! A request as it was received, and the parameters in it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use hyper::HeaderMap;
 use hyper::body::Bytes;
@@ -85,6 +86,19 @@ pub(crate) fn decode_percent(text: &str, plus_is_space: bool) -> String {
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()
+}
+
+/// Percent-encodes all but the unreserved characters of RFC 3986, as IAM does with policies.
+pub(crate) fn encode_percent(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 fn hexadecimal(digit: u8) -> Option<u8> {

@@ -102,9 +102,13 @@ async fn answer(state: &State, request: hyper::Request<Incoming>) -> Result<Resp
         state.calls.answered(number, Some(status), None);
         return Ok(respond(state, status, content_type, &random::request_id(), body));
     }
-    let answer = match fault.as_ref().and_then(Fault::failure) {
-        Some(failure) => Err(failure),
-        None => perform(&mut locked(&state.world), &request, state.clock.now()),
+    let answer = if let Some(failure) = fault.as_ref().and_then(Fault::failure) {
+        Err(failure)
+    } else {
+        let mut world = locked(&state.world);
+        let answer = perform(&mut world, &request, state.clock.now());
+        state.calls.decided(number, world.decided_by.take());
+        answer
     };
     let error_code = answer.as_ref().err().map(|failure| failure.code.clone());
     if matches!(fault, Some(Fault::DropAfter)) {

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use std::cell::RefCell;
+
 use crate::answer::Failure;
 use crate::clock::Seconds;
+use crate::policy::Document;
 use crate::role::Role;
 use crate::{random, totp};
 
@@ -14,6 +17,12 @@ pub(crate) struct World {
     pub(crate) credentials: BTreeMap<String, Credential>,
     /// MFA devices by serial number.
     pub(crate) devices: BTreeMap<String, Device>,
+    /// Groups of users.
+    pub(crate) groups: BTreeMap<GroupName, GroupRecord>,
+    /// Managed policies by ARN.
+    pub(crate) managed: BTreeMap<String, Document>,
+    /// The statement that decided the call that is being carried out.
+    pub(crate) decided_by: RefCell<Option<String>>,
     /// Roles by ARN.
     pub(crate) roles: BTreeMap<String, RoleRecord>,
     /// The console's sign-in tokens: who they are for, and until when they can be used. Each can be once.
@@ -35,11 +44,39 @@ impl UserName {
     }
 }
 
+/// A group is known by account and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct GroupName {
+    pub(crate) account: String,
+    pub(crate) name: String,
+}
+
+impl GroupName {
+    pub(crate) fn arn(&self) -> String {
+        format!("arn:aws:iam::{}:group/{}", self.account, self.name)
+    }
+}
+
+pub(crate) struct GroupRecord {
+    pub(crate) id: String,
+    pub(crate) created_at: Seconds,
+    pub(crate) members: BTreeSet<UserName>,
+    pub(crate) policies: Policies,
+}
+
+/// The policies of a user or a group.
+#[derive(Default)]
+pub(crate) struct Policies {
+    /// Its own, by name.
+    pub(crate) inline: BTreeMap<String, Document>,
+    /// The ARNs of managed ones.
+    pub(crate) attached: BTreeSet<String>,
+}
+
 pub(crate) struct UserRecord {
     pub(crate) id: String,
     pub(crate) created_at: Seconds,
-    /// The usual policy: without MFA only what is needed to get a session or a device.
-    pub(crate) must_use_mfa: bool,
+    pub(crate) policies: Policies,
     /// Actions denied in any case, such as `iam:ListMFADevices`.
     pub(crate) denied: BTreeSet<String>,
 }
@@ -136,6 +173,23 @@ impl World {
         let step = totp::accepted_step(&device.seed, device.last_accepted, code, now);
         device.last_accepted = Some(step.ok_or_else(Failure::wrong_code)?);
         Ok(())
+    }
+
+    /// The policies that say what a user may do, its groups' among them, each by its name.
+    pub(crate) fn policies_of<'a>(
+        &'a self,
+        user: &'a UserName,
+    ) -> impl Iterator<Item = (&'a str, &'a Document)> {
+        let groups = self.groups.values().filter(|group| group.members.contains(user));
+        let own = self.users.get(user).map(|record| &record.policies);
+        own.into_iter().chain(groups.map(|group| &group.policies)).flat_map(|policies| {
+            let inline = policies.inline.iter().map(|(name, document)| (name.as_str(), document));
+            let attached = policies
+                .attached
+                .iter()
+                .filter_map(|arn| Some((arn.rsplit('/').next().unwrap_or(arn), self.managed.get(arn)?)));
+            inline.chain(attached)
+        })
     }
 
     /// The ARN AWS shows for an identity.

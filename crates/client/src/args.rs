@@ -19,7 +19,7 @@ use crate::platform;
 use crate::shell::Shell;
 
 pub use device::Device;
-pub use policy::{Partition, Policy, Variant};
+pub use policy::{Partition, Policy, PolicyAttach, PolicyChange, Variant};
 pub use setup::{OUTPUT_FORMATS, Setup};
 
 const WHICH_PROFILE: &str =
@@ -133,7 +133,7 @@ pub enum Command {
     Device(Device),
     /// Find what is wrong, and say the command that mends it
     #[command(
-        long_about = "Find what is wrong, and say the command that mends it: the socket, the agent, the files, the profiles, this shell's variables, the hook, the desktop.\n\nNothing is changed, no code is asked for and AWS is not called. Where no agent runs, one is started to see whether it can, and ended again.",
+        long_about = "Find what is wrong, and say the command that mends it: the socket, the agent, the files, the profiles, this shell's variables, the hook, the desktop.\n\nNothing is changed, no code is asked for and AWS is not called; whether AWS asks for MFA is for `mfa-agent policy check`. Where no agent runs, one is started to see whether it can, and ended again.",
         after_help = "Exit status: 1 where something is broken, 0 where nothing is or there are only doubts (!).",
         after_long_help = "Exit status: 1 where something is broken, 0 where nothing is or there are only doubts (!).\n\nExamples:\n  mfa-agent doctor\n  mfa-agent doctor dev                        does dev work?\n  mfa-agent doctor --json | jq '.checks[] | select(.state != \"ok\")'"
     )]

@@ -7,6 +7,7 @@ mod args;
 mod aws_file;
 mod clock;
 mod commands;
+mod difference;
 mod environment;
 mod failure;
 mod iam;

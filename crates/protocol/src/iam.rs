@@ -21,17 +21,79 @@ pub enum Signed {
     },
 }
 
+/// Whose policies they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyHolder {
+    /// A user, by name.
+    User(String),
+    /// A group, by name.
+    Group(String),
+}
+
 /// A call. Where a user can be named, none is the one whose key signs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IamCall {
+    /// Takes an inline policy away. Answered by [`IamAnswer::Done`].
+    DeleteInlinePolicy {
+        /// Whose it is.
+        of: PolicyHolder,
+        /// Its name.
+        name: String,
+    },
     /// Whose key is it? Of STS, and no policy can deny it. Answered by [`IamAnswer::CallerIdentity`].
     GetCallerIdentity,
+    /// Who is in a group. Answered by [`IamAnswer::Names`].
+    GetGroup {
+        /// Its name.
+        group: String,
+    },
+    /// The text of an inline policy. Answered by [`IamAnswer::Document`].
+    GetInlinePolicy {
+        /// Whose it is.
+        of: PolicyHolder,
+        /// Its name.
+        name: String,
+    },
+    /// Which version of a managed policy holds. Answered by [`IamAnswer::Version`].
+    GetPolicy {
+        /// Its ARN.
+        arn: String,
+    },
+    /// The text of a managed policy. Answered by [`IamAnswer::Document`].
+    GetPolicyVersion {
+        /// The policy's ARN.
+        arn: String,
+        /// Such as `v1`.
+        version: String,
+    },
     /// Answered by [`IamAnswer::User`].
     GetUser {
         /// The user's name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user: Option<String>,
+    },
+    /// The access keys that a user has. Answered by [`IamAnswer::AccessKeys`].
+    ListAccessKeys {
+        /// The user's name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+    },
+    /// The managed policies that are attached, by ARN. Answered by [`IamAnswer::Names`].
+    ListAttachedPolicies {
+        /// To whom.
+        of: PolicyHolder,
+    },
+    /// The groups that a user is in. Answered by [`IamAnswer::Names`].
+    ListGroupsForUser {
+        /// The user's name.
+        user: String,
+    },
+    /// The inline policies, by name. Answered by [`IamAnswer::Names`].
+    ListInlinePolicies {
+        /// Whose they are.
+        of: PolicyHolder,
     },
     /// The devices that a user has. Answered by [`IamAnswer::MfaDevices`].
     ListMfaDevices {
@@ -39,12 +101,43 @@ pub enum IamCall {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user: Option<String>,
     },
+    /// The users of the account, the first of them: to see whether it may be called. Answered by
+    /// [`IamAnswer::Names`].
+    ListUsers,
+    /// Gives an inline policy, or another one of that name. Answered by [`IamAnswer::Done`].
+    PutInlinePolicy {
+        /// Whose it shall be.
+        of: PolicyHolder,
+        /// Its name.
+        name: String,
+        /// JSON.
+        document: String,
+    },
 }
 
 impl IamCall {
     /// The permission that the call needs, which is also its name in messages: `iam:GetUser`.
     pub fn action(&self) -> &'static str {
+        let either = |of: &PolicyHolder, user, group| match of {
+            PolicyHolder::User(_) => user,
+            PolicyHolder::Group(_) => group,
+        };
         match self {
+            Self::DeleteInlinePolicy { of, .. } => {
+                either(of, "iam:DeleteUserPolicy", "iam:DeleteGroupPolicy")
+            }
+            Self::GetGroup { .. } => "iam:GetGroup",
+            Self::GetInlinePolicy { of, .. } => either(of, "iam:GetUserPolicy", "iam:GetGroupPolicy"),
+            Self::GetPolicy { .. } => "iam:GetPolicy",
+            Self::GetPolicyVersion { .. } => "iam:GetPolicyVersion",
+            Self::ListAccessKeys { .. } => "iam:ListAccessKeys",
+            Self::ListAttachedPolicies { of } => {
+                either(of, "iam:ListAttachedUserPolicies", "iam:ListAttachedGroupPolicies")
+            }
+            Self::ListGroupsForUser { .. } => "iam:ListGroupsForUser",
+            Self::ListInlinePolicies { of } => either(of, "iam:ListUserPolicies", "iam:ListGroupPolicies"),
+            Self::ListUsers => "iam:ListUsers",
+            Self::PutInlinePolicy { of, .. } => either(of, "iam:PutUserPolicy", "iam:PutGroupPolicy"),
             Self::GetCallerIdentity => "sts:GetCallerIdentity",
             Self::GetUser { .. } => "iam:GetUser",
             Self::ListMfaDevices { .. } => "iam:ListMFADevices",
@@ -56,6 +149,16 @@ impl IamCall {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IamAnswer {
+    /// To [`IamCall::ListAccessKeys`].
+    AccessKeys(Vec<UserKey>),
+    /// It is done, and there is nothing to say.
+    Done,
+    /// A policy's text, as it was put: JSON.
+    Document(String),
+    /// Names, or ARNs.
+    Names(Vec<String>),
+    /// The version of a managed policy that holds.
+    Version(String),
     /// To [`IamCall::GetCallerIdentity`].
     CallerIdentity(CallerIdentity),
     /// To [`IamCall::GetUser`].
@@ -93,6 +196,17 @@ pub struct IamUser {
     pub name: String,
     /// Its ARN.
     pub arn: String,
+    /// When it was made, in seconds since the epoch.
+    pub created_at: u64,
+}
+
+/// An access key of a user's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserKey {
+    /// Its id.
+    pub id: String,
+    /// Whether it can be used.
+    pub active: bool,
     /// When it was made, in seconds since the epoch.
     pub created_at: u64,
 }

@@ -9,7 +9,7 @@ mod refusal;
 pub mod sanitize;
 mod secret;
 
-pub use iam::{CallerIdentity, IamAnswer, IamCall, IamUser, MfaDevice, Signed};
+pub use iam::{CallerIdentity, IamAnswer, IamCall, IamUser, MfaDevice, PolicyHolder, Signed, UserKey};
 pub use refusal::{
     AwsProblem, KeyOrigin, NetworkProblem, NoConsent, ProcessFailure, ProcessProblem, Question, Refusal,
 };

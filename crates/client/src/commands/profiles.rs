@@ -1,7 +1,6 @@
 //! `mfa-agent profiles`: what the AWS config files offer, and which of it can work; and what makes AWS's tools ask
 //! mfa-agent for it.
 
-use std::collections::VecDeque;
 use std::path::Path;
 
 use aws_files::{Document, Kind};
@@ -9,6 +8,7 @@ use protocol::{Profile, frame};
 
 use crate::agent::Agent;
 use crate::args::Profiles;
+use crate::difference::difference;
 use crate::environment::{Environment, writes_unicode};
 use crate::failure::{Exit, Failure};
 use crate::platform::Terminal;
@@ -19,9 +19,6 @@ use protocol::sanitize::sanitize;
 /// What a profile is called by which AWS's tools ask mfa-agent. One of its own: a key in the credentials file, or
 /// a role, would win over `credential_process` in the profile itself.
 const SUFFIX: &str = "-session";
-
-/// How many lines are shown around a change.
-const CONTEXT: usize = 3;
 
 pub fn run(args: &Profiles, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
     let profiles = Agent::locate(environment)?.profiles()?;
@@ -172,64 +169,4 @@ fn program() -> Result<String, Failure> {
 fn changed(file: &Path) -> Failure {
     Failure::new(Exit::Failed, format!("{} changed meanwhile, and is left as it is", file.display()))
         .hint("run the same again")
-}
-
-/// The lines that differ, each behind `-` or `+`, and a few around them. Changes put lines in the place of others
-/// or between them, and move none.
-fn difference(before: &str, after: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut context: VecDeque<String> = VecDeque::new();
-    let mut trailing = 0;
-    let mut old = before.lines().peekable();
-    let after: Vec<&str> = after.lines().collect();
-    for (number, line) in after.iter().enumerate() {
-        if old.peek() == Some(line) {
-            old.next();
-            let shown = format!(" {}", without_secret(line));
-            if trailing > 0 {
-                trailing -= 1;
-                lines.push(shown);
-            } else {
-                context.push_back(shown);
-                if context.len() > CONTEXT {
-                    context.pop_front();
-                }
-            }
-            continue;
-        }
-        lines.extend(context.drain(..));
-        trailing = CONTEXT;
-        if let Some(replaced) = old.next_if(|old| !after[number..].contains(old)) {
-            lines.push(format!("-{}", without_secret(replaced)));
-        }
-        lines.push(format!("+{}", without_secret(line)));
-    }
-    lines
-}
-
-/// The config file may hold keys, and a screen is no place for them.
-fn without_secret(line: &str) -> String {
-    let key = line.split(['=', ':']).next().unwrap_or_default().trim();
-    let is_secret = ["aws_secret_access_key", "aws_session_token", "aws_security_token"]
-        .iter()
-        .any(|secret| key.eq_ignore_ascii_case(secret));
-    if is_secret { format!("{key} = ***") } else { line.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_difference_shows_what_changes_and_what_is_around_it() {
-        let before = "[default]\na = 1\nb = 2\nc = 3\naws_secret_access_key = needle\nd = 4\n";
-        let after = "[default]\na = 1\nb = 2\nc = 3\naws_secret_access_key = needle\nd = 5\n\n[x]\n";
-        assert_eq!(
-            difference(before, after),
-            [" b = 2", " c = 3", " aws_secret_access_key = ***", "-d = 4", "+d = 5", "+", "+[x]"]
-        );
-        assert_eq!(difference("a\nb\nc\nd\ne\n", "n\na\nb\nc\nd\ne\n"), ["+n", " a", " b", " c"]);
-        assert_eq!(difference("", "[x]\n"), ["+[x]"]);
-        assert!(difference(before, before).is_empty());
-    }
 }
