@@ -61,6 +61,22 @@ fn the_client_links_no_network_and_no_aws_code() {
 }
 
 #[test]
+fn the_program_of_prompts_is_small() {
+    // What the linker left of the crate that it shares with the whole client.
+    let symbols = |program: &str| {
+        let output = Command::new("nm").arg(program).output().expect("binutils");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (front, whole) =
+        (symbols(env!("CARGO_BIN_EXE_mfa-agent")), symbols(env!("CARGO_BIN_EXE_mfa-agent-cli")));
+    for word in ["12clap_builder", "9aws_files", "8csv_core", "11signal_hook", "8commands6doctor"] {
+        assert!(whole.contains(word), "the whole client has no {word}: nothing is shown here");
+        assert!(!front.contains(word), "prompts wait for {word}");
+    }
+    assert!(front.contains("8commands3env"));
+}
+
+#[test]
 fn the_protocol_is_pure() {
     for name in linked("protocol") {
         for forbidden in ["tokio", "interprocess", "rustix", "anyhow", "tracing", "log"] {

@@ -3,11 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Bus, Run, SHELLS, Sandbox, Session, key_of, tool, wait_until};
+use crate::support::{Bus, Run, SHELLS, Sandbox, Session, copy, install, key_of, tool, wait_until};
 
 const CLIENT: &str = env!("CARGO_BIN_EXE_mfa-agent");
 
@@ -52,12 +51,6 @@ fn healthy() -> Sandbox {
     sandbox.write(".bashrc", "eval \"$(mfa-agent init bash)\"\n");
     mode(&sandbox.home().join(".aws/credentials"), 0o600);
     sandbox
-}
-
-/// Copies a program, by another process: one that another test starts meanwhile would inherit the file, open for
-/// writing, and then nobody can run it.
-fn copy(program: &str, to: &Path) {
-    assert!(Command::new("cp").arg(program).arg(to).status().unwrap().success());
 }
 
 fn mode(path: &Path, mode: u32) {
@@ -181,12 +174,13 @@ fn an_agent_that_is_not_there() {
     // Half an installation, and what can be said without an agent is said.
     let client = sandbox.home().join("bin/mfa-agent");
     fs::create_dir_all(client.parent().unwrap()).unwrap();
-    copy(CLIENT, &client);
+    copy(Path::new(CLIENT), &client);
+    copy(Path::new(env!("CARGO_BIN_EXE_mfa-agent-cli")), &client.with_file_name("mfa-agent-cli"));
     mode(&sandbox.home().join(".aws/credentials"), 0o644);
     let found = doctor(&sandbox, &[("AWS_DEFAULT_PROFILE", "dev")]);
     let (_, what, hint) = found.fault("agent");
     assert!(what.ends_with("bin/mfa-agentd is not there"), "{what}");
-    assert_eq!(hint, "install mfa-agent and mfa-agentd into the same folder");
+    assert_eq!(hint, "install mfa-agent, mfa-agent-cli and mfa-agentd into the same folder");
     assert!(found.fault("credentials file").2.starts_with("chmod 600 "));
     assert!(found.fault("variables").1.starts_with("AWS_DEFAULT_PROFILE is set without"));
 }
@@ -195,14 +189,11 @@ fn an_agent_that_is_not_there() {
 fn a_program_that_was_replaced() {
     let mut sandbox = healthy();
     let folder = sandbox.home().join("bin");
-    fs::create_dir_all(&folder).unwrap();
-    for program in [CLIENT, env!("CARGO_BIN_EXE_mfa-agentd")] {
-        copy(program, &folder.join(Path::new(program).file_name().unwrap()));
-    }
+    install(&folder);
     sandbox.set("AWS_ENDPOINT_URL", sandbox.simulator.endpoint());
     let run = bash(&sandbox, &[], "mfa-agent login dev --code $1", &sandbox.code());
     assert_eq!(run.status, 0, "{run:?}");
-    copy(env!("CARGO_BIN_EXE_mfa-agentd"), &folder.join("new"));
+    copy(Path::new(env!("CARGO_BIN_EXE_mfa-agentd")), &folder.join("new"));
     let notice = "its program was replaced since it started: mfa-agent agent restart\n";
     assert!(!sandbox.run(&["status"]).stdout.contains(notice));
     fs::rename(folder.join("new"), folder.join("mfa-agentd")).unwrap();

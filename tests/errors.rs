@@ -330,10 +330,14 @@ fn an_agent_of_another_protocol_is_named_and_can_be_stopped() {
     fs::set_permissions(sandbox.runtime(), fs::Permissions::from_mode(0o700)).unwrap();
     let listener = UnixListener::bind(sandbox.socket()).unwrap();
     let other = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        BufReader::new(stream.try_clone().unwrap()).read_line(&mut String::new()).unwrap();
-        let reply = Reply::Refused(Refusal::Protocol { protocol: PROTOCOL + 1, version: "9.9.9".to_owned() });
-        stream.write_all(&frame::encode(&reply).unwrap()).unwrap();
+        // What is at hand is asked for first.
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            BufReader::new(stream.try_clone().unwrap()).read_line(&mut String::new()).unwrap();
+            let version = "9.9.9".to_owned();
+            let reply = Reply::Refused(Refusal::Protocol { protocol: PROTOCOL + 1, version });
+            stream.write_all(&frame::encode(&reply).unwrap()).unwrap();
+        }
     });
     let run = sandbox.run(&["env", "dev", "--no-prompt"]);
     other.join().unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
-use crate::support::{SHELLS, Sandbox, Session, Shell, processes, tool, wait_until};
+use crate::support::{SHELLS, Sandbox, Session, Shell, install, processes, tool, wait_until};
 
 /// Types `use dev` and the code.
 #[track_caller]
@@ -268,9 +268,7 @@ fn a_shell_of_another_user_drops_what_it_cannot_look_after() {
     use_dev(&sandbox, &session);
     // What the other user may run and read.
     let folder = sandbox.home().join("bin");
-    fs::create_dir(&folder).unwrap();
-    let client = folder.join("mfa-agent");
-    fs::copy(env!("CARGO_BIN_EXE_mfa-agent"), &client).unwrap();
+    let client = install(&folder);
     sandbox.write("bin/rc", &format!("PS1='> '\neval \"$({} init bash)\"\n", client.display()));
     for path in [sandbox.home().parent().unwrap(), &sandbox.home(), &folder] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o711)).unwrap();

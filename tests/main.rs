@@ -14,6 +14,7 @@ mod documents;
 mod errors;
 mod exec;
 mod faults;
+mod front;
 mod hardening;
 mod hooks;
 mod keys;

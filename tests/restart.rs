@@ -10,7 +10,7 @@ use std::thread;
 use protocol::{Reply, Request};
 
 use crate::lifecycle::wait_for_end;
-use crate::support::{Run, Sandbox, exported, tool, wait_until};
+use crate::support::{Run, Sandbox, exported, install, tool, wait_until};
 
 /// Restarts the agent, and returns the new process.
 #[track_caller]
@@ -207,11 +207,7 @@ fn a_login_under_way_is_waited_for() {
 fn a_program_that_does_not_start_leaves_all_as_it_was() {
     let sandbox = Sandbox::new();
     let folder = sandbox.home().join("bin");
-    fs::create_dir(&folder).unwrap();
-    for program in [env!("CARGO_BIN_EXE_mfa-agent"), env!("CARGO_BIN_EXE_mfa-agentd")] {
-        fs::copy(program, folder.join(std::path::Path::new(program).file_name().unwrap())).unwrap();
-    }
-    let client = folder.join("mfa-agent");
+    let client = install(&folder);
     let agent = folder.join("mfa-agentd");
     let run = |arguments: &[&str]| Run::of(&mut sandbox.command(&client, arguments));
     assert_eq!(run(&["login", "dev", "--code", &sandbox.code()]).status, 0);

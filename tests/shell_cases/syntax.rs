@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::{asked, bash_as, follows, lose_lease, using_dev};
-use crate::support::{Run, SHELLS, Sandbox, Session, Shell, tool};
+use crate::support::{Run, SHELLS, Sandbox, Session, Shell, install, tool};
 
 #[test]
 fn case_59_every_value_arrives_through_the_hook_as_it_was() {
@@ -27,16 +27,12 @@ fn case_59_every_value_arrives_through_the_hook_as_it_was() {
 
 #[test]
 fn case_60_a_program_whose_path_has_spaces_quotes_and_dollars() {
-    let client = Path::new(env!("CARGO_BIN_EXE_mfa-agent"));
     for shell in SHELLS {
         let sandbox = Sandbox::new();
         let folder = sandbox.home().join("it's a $HOME `x` \"\\ folder\\");
-        fs::create_dir(&folder).unwrap();
+        let client = install(&folder);
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        for program in ["mfa-agent", "mfa-agentd"] {
-            fs::copy(client.with_file_name(program), folder.join(program)).unwrap();
-        }
-        let printed = Run::of(&mut sandbox.command(folder.join("mfa-agent"), ["init", shell.program()]));
+        let printed = Run::of(&mut sandbox.command(client, ["init", shell.program()]));
         assert_eq!(printed.status, 0, "{printed:?}");
         sandbox.write("hook", &printed.stdout);
         sandbox.log_in("dev");

@@ -12,7 +12,7 @@ mod user_manager;
 pub use desktop::{Bus, Dunst, Logind, Notified, Server};
 pub use memory::memory_holds;
 pub use prompter::TestPrompter;
-pub use sandbox::{ACCOUNT, Run, Sandbox, aws_cli_2, exported, key_of, tool};
+pub use sandbox::{ACCOUNT, Run, Sandbox, aws_cli_2, copy, exported, install, key_of, tool};
 pub use screen::Screen;
 pub use session::{SHELLS, Session, Shell, processes};
 pub use terminal::Terminal;

@@ -281,6 +281,22 @@ pub fn exported(code: &str, before: &[(&str, &str)]) -> BTreeMap<String, String>
         .collect()
 }
 
+/// Puts our programs into a folder. Says where the one is that people type.
+pub fn install(folder: &Path) -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_mfa-agent"));
+    fs::create_dir_all(folder).unwrap();
+    for program in ["mfa-agent", "mfa-agent-cli", "mfa-agentd"] {
+        copy(&built.with_file_name(program), &folder.join(program));
+    }
+    folder.join("mfa-agent")
+}
+
+/// Copies a program, by another process: one that another test starts meanwhile would inherit the file, open for
+/// writing, and then nobody can run it.
+pub fn copy(program: &Path, to: &Path) {
+    assert!(Command::new("cp").args([program, to]).status().unwrap().success());
+}
+
 /// A program that the tests need. They never go on without one.
 #[track_caller]
 pub fn tool(name: &str) -> PathBuf {

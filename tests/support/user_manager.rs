@@ -55,10 +55,7 @@ impl UserManager {
                 sandbox.simulator.endpoint(),
             ),
         );
-        for program in [env!("CARGO_BIN_EXE_mfa-agent"), env!("CARGO_BIN_EXE_mfa-agentd")] {
-            let name = Path::new(program).file_name().unwrap();
-            fs::copy(program, folder.join("bin").join(name)).unwrap();
-        }
+        super::install(&folder.join("bin"));
         for unit in ["mfa-agent.socket", "mfa-agent.service"] {
             let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/systemd/user").join(unit);
             fs::copy(ours, folder.join("home/.config/systemd/user").join(unit)).unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use protocol::{Envelope, PROTOCOL, Refusal, Reply, Request, ShellState, Status, frame};
+use protocol::{Ask, Envelope, PROTOCOL, Refusal, Reply, Request, ShellState, Status, frame};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
@@ -179,7 +179,9 @@ pub async fn answer(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, 
     sessions.catch_up();
     let subject = subject(&request);
     let outcome = dispatch(sessions, identity, peer, request).await;
-    if let Some(subject) = subject {
+    if let Some(subject) = subject
+        && !matches!(outcome.reply, Reply::Refused(Refusal::NotAtHand))
+    {
         let event = format!("{subject}: {}", result(&outcome.reply));
         sessions.state().journal.note(Now::read(), peer, event);
     }
@@ -188,6 +190,10 @@ pub async fn answer(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, 
 
 async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, request: Request) -> Outcome {
     let answer = match request {
+        Request::Credentials { profile, ask: Ask::AtHand, replaces, min_ttl, .. } => {
+            let at_hand = sessions.at_hand(peer, profile.as_deref(), replaces.as_deref(), min_ttl).await;
+            at_hand.map(Reply::Credentials).ok_or(Refusal::NotAtHand)
+        }
         Request::Credentials { profile, ask, replaces, min_ttl, duration } => {
             let lasting = Lasting { duration, at_least: min_ttl };
             match sessions.credentials(peer, profile.as_deref(), ask, replaces.as_deref(), lasting).await {

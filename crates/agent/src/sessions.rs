@@ -1,5 +1,6 @@
 //! The rule: have it and it is good, give it; else it needs a code; with the code ask STS, keep it, give it.
 
+mod at_hand;
 mod confirm;
 mod console;
 mod health;
@@ -554,7 +555,7 @@ impl Sessions {
         if self.is_there(&resolved.root, wanted)? {
             return Ok(Opened::Ready(()));
         }
-        if ask == Ask::Never {
+        if matches!(ask, Ask::AtHand | Ask::Never) {
             return Err(Refusal::NeedsMfa(question()));
         }
         let place = self.questions.join(&resolved.root, ask);

@@ -17,6 +17,7 @@ use crate::failure::{Exit, Failure};
 use crate::message;
 use crate::output;
 use crate::platform::{self, Descriptor, Interrupt};
+use crate::programs;
 use crate::shell::word;
 
 /// How long a connection may wait for its turn, while the agent serves others.
@@ -24,6 +25,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// How long a start may take until the agent listens.
 const START_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a request may take that is answered at once.
+const SHORT: Duration = Duration::from_secs(5);
 /// How long a call may take that is not held up by a person.
 const LONG: Duration = Duration::from_secs(40);
 /// How long to say nothing while a person is asked elsewhere.
@@ -330,7 +333,7 @@ fn unusable(error: &AddressError) -> Failure {
 /// Starts the agent's program: its pid once it listens, `None` where another one runs already.
 fn started(program: &Path) -> Result<Option<u32>, Failure> {
     let report = platform::start_agent(program, START_LIMIT).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => missing(program),
+        ErrorKind::NotFound => programs::missing(Exit::Agent, program),
         ErrorKind::TimedOut => {
             Failure::new(Exit::Agent, format!("the agent did not listen within {} s", START_LIMIT.as_secs()))
                 .hint("mfa-agent agent run shows what it does")
@@ -448,7 +451,7 @@ fn patience(request: &Request) -> Duration {
         | Request::Iam { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
         | Request::Unlock { ask: Ask::Wait | Ask::Person, .. } => Duration::from_mins(15),
         // It may have to be allowed on the desktop.
-        Request::Credentials { .. }
+        Request::Credentials { ask: Ask::Never, .. }
         | Request::Live { .. }
         | Request::Console { .. }
         | Request::AwsMfa { .. }
@@ -462,28 +465,21 @@ fn patience(request: &Request) -> Duration {
         | Request::Sections { .. } => LONG,
         // A prompt waits for it.
         Request::Shell { .. } => Duration::from_millis(200),
-        Request::Lock { .. }
+        Request::Credentials { ask: Ask::AtHand, .. }
+        | Request::Lock { .. }
         | Request::Logout { .. }
         | Request::Revoke { .. }
         | Request::Status
         | Request::Sessions { .. }
         | Request::Health
         | Request::Log
-        | Request::Stop { .. } => Duration::from_secs(5),
+        | Request::Stop { .. } => SHORT,
     }
 }
 
-/// The agent's program, beside our own and never from PATH.
+/// The agent's program.
 pub fn program() -> Result<PathBuf, Failure> {
-    let ours = std::env::current_exe()
-        .map_err(|error| Failure::new(Exit::Agent, format!("cannot tell where mfa-agent lies: {error}")))?;
-    Ok(ours.with_file_name(format!("mfa-agentd{}", std::env::consts::EXE_SUFFIX)))
-}
-
-/// The agent's program is not where it belongs.
-pub fn missing(program: &Path) -> Failure {
-    Failure::new(Exit::Agent, format!("{} is not there", program.display()))
-        .hint("install mfa-agent and mfa-agentd into the same folder")
+    programs::beside(programs::AGENT).map_err(|error| programs::unknown_place(Exit::Agent, &error))
 }
 
 /// A reply that does not belong to the question.

@@ -1,21 +1,19 @@
 //! argv → what to do.
 //!
-//! `env` runs at prompts, so its usual forms are matched by hand; everything else, wrong usage and help included,
-//! is clap's. A test holds the two together.
+//! What prompts run never comes here: `front.rs` matches its usual forms by hand.
 
 mod device;
 mod policy;
 mod setup;
 
 use std::convert::Infallible;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::Secret;
 
-use crate::platform;
 use crate::shell::Shell;
 
 pub use device::Device;
@@ -523,70 +521,7 @@ pub enum Agent {
 
 /// What the arguments (the program's name first) say.
 pub fn parse(arguments: &[OsString]) -> Result<Invocation, clap::Error> {
-    match by_hand(arguments) {
-        Some(env) => Ok(Invocation { command: Command::Env(env), profile: None, color: Color::Auto }),
-        None => Invocation::try_parse_from(arguments),
-    }
-}
-
-/// `env`, `env NAME`, each with `--shell posix|fish` and `--no-prompt`; `None` for all that is not plainly that.
-fn by_hand(arguments: &[OsString]) -> Option<Env> {
-    let mut arguments = arguments.iter().skip(1).map(|argument| argument.to_str());
-    if arguments.next()?? != "env" {
-        return None;
-    }
-    let mut env = Env::default();
-    while let Some(argument) = arguments.next() {
-        match argument? {
-            "--no-prompt" if !env.no_prompt => env.no_prompt = true,
-            "--shell" if env.shell.is_none() => {
-                env.shell = Some(match arguments.next()?? {
-                    "posix" => Shell::Posix,
-                    "fish" => Shell::Fish,
-                    _ => return None,
-                });
-            }
-            name if env.name.is_none() && !name.is_empty() && !name.starts_with('-') => {
-                env.name = Some(name.to_owned());
-            }
-            _ => return None,
-        }
-    }
-    Some(env)
-}
-
-/// Somebody evaluates our stdout, whatever else may be wrong with the arguments: the verb is `env`, or `hook use`.
-pub fn is_evaluated(arguments: &[OsString]) -> bool {
-    let mut verbs = Vec::with_capacity(2);
-    let mut arguments = arguments.iter().skip(1).map(OsString::as_os_str);
-    while let Some(argument) = arguments.next() {
-        if argument == OsStr::new("--profile") || argument == OsStr::new("--color") {
-            arguments.next();
-        } else if !argument.as_encoded_bytes().starts_with(b"-") {
-            verbs.push(argument);
-        }
-        match verbs.as_slice() {
-            [env] if *env == OsStr::new("env") => return true,
-            [hook, verb] => return *hook == OsStr::new("hook") && *verb == OsStr::new("use"),
-            [] | [_] => {}
-            _ => return false,
-        }
-    }
-    false
-}
-
-/// The shell that evaluates our stdout, whatever else may be wrong with the arguments.
-pub fn shell(arguments: &[OsString]) -> Shell {
-    let mut arguments = arguments.iter().filter_map(|argument| argument.to_str());
-    let named = arguments.find_map(|argument| match argument.strip_prefix("--shell")? {
-        "" => Some(None),
-        value => value.strip_prefix('=').map(Some),
-    });
-    named
-        .and_then(|value| value.or_else(|| arguments.next()))
-        .and_then(|name| Shell::from_str(name, false).ok())
-        .or_else(|| Shell::of_program(platform::parent_program().as_deref()).ok())
-        .unwrap_or(Shell::Posix)
+    Invocation::try_parse_from(arguments)
 }
 
 /// A syntax that there is a hook in.
@@ -636,57 +571,6 @@ fn time_to_live(text: &str) -> Result<u32, String> {
 mod tests {
     use super::*;
 
-    fn argv(line: &str) -> Vec<OsString> {
-        ["mfa-agent"].into_iter().chain(line.split(' ')).map(|word| word.replace('∅', "").into()).collect()
-    }
-
-    #[test]
-    fn what_is_matched_by_hand_means_the_same_to_clap() {
-        let words = [
-            "dev",
-            "--no-prompt",
-            "--shell",
-            "posix",
-            "fish",
-            "bash",
-            "∅",
-            "-x",
-            "--unset",
-            "--",
-            "-",
-            "env",
-        ];
-        let mut lines = vec!["env".to_owned()];
-        let mut matched = 0;
-        for length in 0..=4 {
-            for line in &lines {
-                let argv = argv(line);
-                if let Some(env) = by_hand(&argv) {
-                    matched += 1;
-                    let invocation = Invocation::try_parse_from(&argv)
-                        .unwrap_or_else(|error| panic!("only by hand: {line}: {error}"));
-                    let expected =
-                        Invocation { command: Command::Env(env), profile: None, color: Color::Auto };
-                    assert_eq!(invocation, expected, "{line}");
-                }
-            }
-            if length < 4 {
-                lines = lines.iter().flat_map(|line| words.map(|word| format!("{line} {word}"))).collect();
-            }
-        }
-        // dev, flags in every order, and `env` as a profile's name.
-        assert!(matched > 50, "{matched}");
-    }
-
-    #[test]
-    fn the_usual_forms_are_matched_by_hand() {
-        for line in ["env", "env dev", "env dev --shell fish", "env --no-prompt --shell posix dev"] {
-            assert!(by_hand(&argv(line)).is_some(), "{line}");
-        }
-        assert!(by_hand(&argv("login dev")).is_none());
-        assert!(by_hand(&argv("env --profile dev")).is_none());
-    }
-
     #[test]
     fn durations_are_read_as_people_write_them() {
         for (text, seconds) in [
@@ -719,28 +603,6 @@ mod tests {
         ] {
             let message = duration(text).unwrap_err();
             assert!(message.starts_with("900 to 129600 seconds (15m to 36h)"), "{text}: {message}");
-        }
-    }
-
-    #[test]
-    fn env_is_known_even_where_the_rest_is_wrong() {
-        for line in ["env --bogus", "--color never env a b", "--profile x env --nope", "--color=never env"] {
-            assert!(is_evaluated(&argv(line)), "{line}");
-            assert!(Invocation::try_parse_from(argv(line)).is_err() || line == "--color=never env", "{line}");
-        }
-        for line in ["login env", "--profile env login", "status"] {
-            assert!(!is_evaluated(&argv(line)), "{line}");
-        }
-    }
-
-    #[test]
-    fn the_shell_of_a_failure_is_the_one_named() {
-        for (line, shell) in [
-            ("env --shell json --bogus", Shell::Json),
-            ("env --bogus --shell=xonsh dev", Shell::Xonsh),
-            ("env dev --shell nu", Shell::Nushell),
-        ] {
-            assert_eq!(super::shell(&argv(line)), shell, "{line}");
         }
     }
 

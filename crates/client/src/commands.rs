@@ -3,12 +3,12 @@
 mod agent;
 mod aws_mfa;
 mod console;
-mod credential_process;
+pub mod credential_process;
 mod device;
 mod doctor;
-mod env;
+pub mod env;
 mod exec;
-mod hook;
+pub mod hook;
 mod init;
 mod keys;
 mod lock;

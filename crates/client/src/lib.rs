@@ -1,4 +1,5 @@
 //! What the person runs: arguments in, lines for the shell out. Blocking and small, since prompts wait for it.
+//! Two programs are made of it: [`front`] and [`main`].
 //! It opens no network connection; the agent does. It touches AWS's files where a person asked for a change of them.
 
 mod access_key;
@@ -9,7 +10,9 @@ mod clock;
 mod commands;
 mod difference;
 mod environment;
+mod evaluated;
 mod failure;
+mod front;
 mod iam;
 mod interview;
 mod key_text;
@@ -18,6 +21,7 @@ mod mfa;
 mod output;
 mod picker;
 mod platform;
+mod programs;
 mod prompt;
 mod regions;
 mod shell;
@@ -29,9 +33,13 @@ use std::ffi::OsString;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
 
-/// Runs `mfa-agent` and returns its exit status. The one place where a failure becomes words.
+pub use crate::front::front;
+
+/// Runs `mfa-agent-cli`, all that `mfa-agent` can do, and returns its exit status.
 pub fn main() -> u8 {
     platform::guard_standard_streams();
+    // The agent's log, its dialogs and `ps` show it by the name that people typed.
+    platform::set_name(programs::FRONT);
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let done = match args::parse(&arguments) {
         Ok(invocation) => commands::run(&invocation, &Environment::read()),
@@ -42,12 +50,17 @@ pub fn main() -> u8 {
         // Help and version are what was asked for.
         Err(error) => return output::data(error.render().to_string().as_bytes()).map_or(1, |()| 0),
     };
+    status(done, &arguments)
+}
+
+/// The exit status of what was done. The one place where a failure becomes words.
+fn status(done: Result<(), Failure>, arguments: &[OsString]) -> u8 {
     match done {
         Ok(()) => Exit::Done as u8,
         Err(failure) => {
-            if args::is_evaluated(&arguments) {
+            if evaluated::is_evaluated(arguments) {
                 // `eval "$(…)"` loses our exit status; this gives it back.
-                let _ = output::data(args::shell(&arguments).fails());
+                let _ = output::data(evaluated::shell(arguments).fails());
             }
             output::failure(&failure);
             failure.exit as u8

@@ -66,6 +66,9 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             format!("that code of {serial} was used already, and AWS takes each once"),
             format!("the next one comes in {wait_seconds} s"),
         ),
+        Refusal::NotAtHand => {
+            (Exit::NeedsCode, "it takes more than what is at hand".to_owned(), "mfa-agent login".to_owned())
+        }
         Refusal::Locked => {
             (Exit::Agent, "the agent is locked".to_owned(), "mfa-agent unlock".to_owned())
         }

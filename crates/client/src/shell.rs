@@ -56,6 +56,21 @@ impl Shell {
         }
     }
 
+    /// The shell of a name as `--shell` takes it.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "posix" | "sh" | "bash" | "zsh" | "dash" | "ksh" => Self::Posix,
+            "fish" => Self::Fish,
+            "powershell" | "pwsh" => Self::Pwsh,
+            "nushell" | "nu" => Self::Nushell,
+            "elvish" => Self::Elvish,
+            "xonsh" => Self::Xonsh,
+            "dotenv" => Self::Dotenv,
+            "json" => Self::Json,
+            _ => return None,
+        })
+    }
+
     /// What fails where it is evaluated; nothing where programs parse it.
     pub fn fails(self) -> &'static [u8] {
         match self {

@@ -59,7 +59,7 @@ impl Stage {
             ),
             0o600,
         )?;
-        for program in ["mfa-agent", "mfa-agentd"] {
+        for program in ["mfa-agent", "mfa-agent-cli", "mfa-agentd"] {
             // A link would do, but the client looks for its agent beside itself.
             symlink(programs.join(program), bin.join(program))?;
         }
@@ -118,7 +118,7 @@ impl Drop for Stage {
     }
 }
 
-/// Builds both programs the way this one was built, and says where they are.
+/// Builds the programs the way this one was built, and says where they are.
 fn build() -> Result<PathBuf, Box<dyn Error>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

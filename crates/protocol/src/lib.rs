@@ -263,6 +263,10 @@ pub struct AwsMfa {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ask {
+    /// Nothing, and it wants no more than what is at hand: nothing is called, awaited or asked for its sake. To it
+    /// every refusal is a [`Refusal::NotAtHand`], which the log leaves out: the client asks again in another way.
+    /// Of [`Request::Credentials`]; elsewhere the same as [`Ask::Never`].
+    AtHand,
     /// Nothing: answer at once.
     Never,
     /// It has nobody to ask, but waits while another client asks.

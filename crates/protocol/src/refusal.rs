@@ -27,6 +27,8 @@ pub enum Refusal {
         /// Seconds until the device shows the next one.
         wait_seconds: u64,
     },
+    /// It takes more than what is at hand, or cannot be had at all: to [`Ask::AtHand`](crate::Ask::AtHand) alone.
+    NotAtHand,
     /// The agent is locked: nothing is given out.
     Locked,
     /// The agent is locked, and a code of this profile cannot unlock it: no session that is held rests on it.

@@ -77,13 +77,11 @@ impl Sessions {
         if !self.configuration()?.confirm(profile) {
             return Ok(());
         }
-        let refused = |why| Err(Refusal::NotConfirmed { profile: profile.to_owned(), why });
-        let terminal = peer.pid.and_then(platform::session_of);
-        if let Some(terminal) = terminal
-            && self.state().consents.answer(terminal, profile, Now::read()) == Some(true)
-        {
+        if self.has_confirmed(profile, peer) {
             return Ok(());
         }
+        let refused = |why| Err(Refusal::NotConfirmed { profile: profile.to_owned(), why });
+        let terminal = peer.pid.and_then(platform::session_of);
         // One dialog at a time: who comes second may find the answer there.
         let _alone = self.turnstile.enter(DESKTOP.to_owned()).await;
         if let Some(terminal) = terminal
@@ -138,6 +136,18 @@ impl Sessions {
             }
             change.await;
         }
+    }
+
+    /// Whether a yes counts for this program still.
+    fn has_confirmed(&self, profile: &str, peer: &Peer) -> bool {
+        let terminal = peer.pid.and_then(platform::session_of);
+        let answer = |terminal| self.state().consents.answer(terminal, profile, Now::read());
+        terminal.and_then(answer) == Some(true)
+    }
+
+    /// Whether a profile's credentials may be given to a program without a question.
+    pub(super) fn may_give_unasked(&self, profile: &str, peer: &Peer) -> bool {
+        self.configuration().is_ok_and(|own| !own.confirm(profile)) || self.has_confirmed(profile, peer)
     }
 
     /// A person typed a code for a profile, there where this program runs: that is consent.

@@ -7,7 +7,7 @@ use crate::args::{self, Color};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
 use crate::message::{self, counted};
-use crate::{clock, output, platform};
+use crate::{clock, output, platform, programs};
 
 pub fn run(args: &args::Agent, color: Color, environment: &Environment) -> Result<(), Failure> {
     match args {
@@ -25,7 +25,7 @@ fn be() -> Result<(), Failure> {
     let program = agent::program()?;
     let error = platform::become_agent(&program, &[]);
     Err(match error.kind() {
-        std::io::ErrorKind::NotFound => agent::missing(&program),
+        std::io::ErrorKind::NotFound => programs::missing(Exit::Agent, &program),
         _ => Failure::new(Exit::Agent, format!("cannot start {}: {error}", program.display())),
     })
 }

@@ -1,5 +1,7 @@
 //! `mfa-agent credential-process`: what the SDKs read from the program that `credential_process` names.
 
+use protocol::Credentials;
+
 use super::env;
 use crate::agent::Agent;
 use crate::args::{Code, CredentialProcess};
@@ -16,8 +18,12 @@ pub fn run(args: &CredentialProcess, option: Option<&str>, environment: &Environ
     };
     let agent = Agent::locate(environment)?;
     let asker = Asker::new(&agent, &Code::default(), args.no_prompt)?;
-    let credentials = env::obtain(asker, Some(profile), environment)?;
-    env::check(&credentials)?;
+    print(&env::obtain(asker, Some(profile), environment)?)
+}
+
+/// Prints the credentials.
+pub fn print(credentials: &Credentials) -> Result<(), Failure> {
+    env::check(credentials)?;
     let mut json = WipedBytes::with_capacity(4096);
     json.push(b"{\"Version\":1");
     // None of AWS's alphabets has anything that JSON escapes.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use protocol::{Credentials, Live, Reply, Request};
+use protocol::{Ask, Credentials, Live, Reply, Request};
 
 use crate::agent::{Agent, unexpected};
 use crate::args::Env;
@@ -65,6 +65,11 @@ pub fn run(args: &Env, option: Option<&str>, environment: &Environment) -> Resul
         let given = obtain_access(asker, profile.as_deref(), environment, access, None)?;
         script(shell, &given, &agent, environment)?
     };
+    print(shell, &script, args, option)
+}
+
+/// Prints the script, and to whom looks at it what it is for.
+pub fn print(shell: Shell, script: &WipedBytes, args: &Env, option: Option<&str>) -> Result<(), Failure> {
     output::data(script.bytes())?;
     if platform::stdout_is_terminal() {
         let mut arguments =
@@ -127,14 +132,10 @@ pub fn obtain_access(
     min_ttl: Option<u32>,
 ) -> Result<Given, Failure> {
     asker.set_at_least(min_ttl);
-    let replaces = || {
-        let own = environment.own_profile.as_deref().and_then(OsStr::to_str)?;
-        environment.has_region().then(|| own.to_owned())
-    };
     let duration = asker.duration();
     for _ in 0..ROUNDS {
         let reply = asker.get(|ask, _| {
-            let (profile, replaces) = (profile.map(str::to_owned), replaces());
+            let (profile, replaces) = (profile.map(str::to_owned), replaces(environment));
             match access {
                 Access::Keys => Request::Credentials { profile, ask, replaces, min_ttl, duration },
                 Access::Live { own } => Request::Live { profile, ask, replaces, own, min_ttl, duration },
@@ -149,6 +150,22 @@ pub fn obtain_access(
         }
     }
     Err(Failure::new(Exit::Failed, "the session is gone as soon as it is there"))
+}
+
+/// The credentials of a profile, where an agent runs and has them at hand.
+pub fn at_hand(agent: &Agent, profile: Option<String>, environment: &Environment) -> Option<Credentials> {
+    let (ask, replaces) = (Ask::AtHand, replaces(environment));
+    let request = Request::Credentials { profile, ask, replaces, min_ttl: None, duration: None };
+    match agent.ask_running(request) {
+        Ok(Some(Reply::Credentials(credentials))) => Some(credentials),
+        _ => None,
+    }
+}
+
+/// The profile whose region this shell may have.
+fn replaces(environment: &Environment) -> Option<String> {
+    let own = environment.own_profile.as_deref().and_then(OsStr::to_str)?;
+    environment.has_region().then(|| own.to_owned())
 }
 
 /// The path of the lease, if this host has it: a socket forwarded from elsewhere has none here.

@@ -44,8 +44,9 @@ pub fn use_without_hook(args: &Use) -> Result<(), Failure> {
         .hint("eval \"$(mfa-agent init bash)\", or zsh; in fish: mfa-agent init fish | source"))
 }
 
-/// Prints what makes this shell right.
-fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<(), Failure> {
+/// Prints what makes this shell right. What the agent answers may be for this client alone, as that a session comes
+/// to its end: nobody asks again.
+pub fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<(), Failure> {
     let Some(profile) = environment.own_profile.as_deref().and_then(OsStr::to_str) else {
         return output::data(stop_managing(shell).bytes());
     };

@@ -1,8 +1,9 @@
-//! `mfa-agent init`: the hook, with the path of this very program in it.
+//! `mfa-agent init`: the hook, with the path of `mfa-agent` in it.
 
 use crate::args::HookedShell;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, WipedBytes};
+use crate::programs;
 use crate::shell::{self, Shell};
 
 /// What stands in the scripts for the program's quoted path.
@@ -18,8 +19,8 @@ pub fn run(shell: HookedShell) -> Result<(), Failure> {
         HookedShell::Zsh => (ZSH, Shell::Posix),
         HookedShell::Fish => (FISH, Shell::Fish),
     };
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot tell where mfa-agent lies: {error}")))?;
+    let program =
+        programs::beside(programs::FRONT).map_err(|error| programs::unknown_place(Exit::Failed, &error))?;
     let mut path = WipedBytes::with_capacity(256);
     syntax.quote(&mut path, shell::bytes(program.as_os_str()));
     let Some((before, after)) = script.split_once(PLACEHOLDER) else {

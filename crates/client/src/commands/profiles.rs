@@ -13,7 +13,7 @@ use crate::environment::{Environment, writes_unicode};
 use crate::failure::{Exit, Failure};
 use crate::platform::Terminal;
 use crate::shell::word;
-use crate::{aws_file, environment, interview, message, output, table};
+use crate::{aws_file, environment, interview, message, output, programs, table};
 use protocol::sanitize::sanitize;
 
 /// What a profile is called by which AWS's tools ask mfa-agent. One of its own: a key in the credentials file, or
@@ -150,12 +150,12 @@ fn offer(
     Ok(())
 }
 
-/// The whole path of this very program, since what a desktop starts has another PATH: as PATH has it, where a link
+/// The whole path of `mfa-agent`, since what a desktop starts has another PATH: as PATH has it, where a link
 /// in it outlives an upgrade.
 fn program() -> Result<String, Failure> {
-    let ours = std::env::current_exe()
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot tell where mfa-agent lies: {error}")))?;
-    let linked = environment::in_path("mfa-agent").filter(|found| {
+    let ours =
+        programs::beside(programs::FRONT).map_err(|error| programs::unknown_place(Exit::Failed, &error))?;
+    let linked = environment::in_path(programs::FRONT).filter(|found| {
         found.is_absolute() && found.canonicalize().is_ok_and(|found| Some(found) == ours.canonicalize().ok())
     });
     let path = linked.unwrap_or(ours);

@@ -6,7 +6,7 @@ mod terminal;
 pub use channel::{Descriptor, Interrupt, descriptor, receive, send, wait_readable};
 pub use terminal::{Event, Terminal};
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
@@ -210,6 +210,32 @@ pub fn text(bytes: &[u8]) -> &OsStr {
 /// Becomes the command, with what is left of our own environment. Returns only where that fails.
 pub fn become_command(mut command: Command) -> io::Error {
     command.exec()
+}
+
+/// Becomes another program of ours, with the arguments, descriptors, variables and signal settings that we have.
+/// Returns only where that fails. [`Command`] would reset signals, and is more than the front needs.
+pub fn become_program(program: &Path, arguments: &[OsString]) -> io::Error {
+    let text = |text: &OsStr| CString::new(text.as_bytes());
+    let arguments = arguments.iter().map(|argument| text(argument)).collect::<Result<Vec<_>, _>>();
+    let (Ok(program), Ok(arguments)) = (text(program.as_os_str()), arguments) else {
+        return io::ErrorKind::InvalidInput.into();
+    };
+    let mut pointers: Vec<_> = arguments.iter().map(|argument| argument.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    #[expect(unsafe_code, reason = "the standard library has no plain execv")]
+    // SAFETY: all are C strings that live to the end of this function, and the list ends with a null pointer.
+    unsafe {
+        libc::execv(program.as_ptr(), pointers.as_ptr());
+    }
+    io::Error::last_os_error()
+}
+
+/// Goes by this name in lists of processes, where the system has one beside the program's.
+pub fn set_name(name: &str) {
+    if cfg!(target_os = "linux") {
+        // What is not told is no fault.
+        let _ = std::fs::write("/proc/self/comm", name);
+    }
 }
 
 /// Starts a program that may stay longer than we do, away from the terminal. Its status, where it ends within the limit.

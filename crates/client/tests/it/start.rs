@@ -79,7 +79,7 @@ fn an_agent_that_is_not_installed_is_named() {
         .output()
         .unwrap();
     let words = format!(
-        "mfa-agent: {}d is not there\nhint: install mfa-agent and mfa-agentd into the same folder\n",
+        "mfa-agent: {}d is not there\nhint: install mfa-agent, mfa-agent-cli and mfa-agentd into the same folder\n",
         client.display()
     );
     assert_eq!(ended(&output), (6, String::new(), words));

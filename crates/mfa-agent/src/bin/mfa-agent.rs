@@ -1,23 +1,7 @@
-//! What people type.
+//! What people type, and what prompts and tools run: small, and becomes `mfa-agent-cli` for all that takes more.
 #![cfg_attr(all(target_os = "linux", target_env = "gnu"), no_main)]
 
-// The unwinder, out of an archive. Rust takes it from libgcc_s.so.1, which the loader would have to find, map and
-// relocate at every prompt: a tenth of the whole run.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "a block of foreign functions that names none; it carries the link attribute")]
-#[link(name = "gcc_eh", kind = "static", modifiers = "-bundle")]
-unsafe extern "C" {}
+#[path = "../entry.rs"]
+mod entry;
 
-/// The C entry: Rust's own set-up before `main` costs a tenth of the whole run, and nothing here needs it. On glibc
-/// `std::env::args_os` works without it, and SIGPIPE keeps its default, as a program in a pipe should.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "the C runtime looks for this name; nothing else in this program has it")]
-#[unsafe(no_mangle)]
-extern "C" fn main() -> i32 {
-    client::main().into()
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn main() -> std::process::ExitCode {
-    client::main().into()
-}
+entry::enter!(client::front);
