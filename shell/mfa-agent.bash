@@ -121,6 +121,16 @@ __mfa_agent_reckon() {
   [[ $__mfa_agent_left -gt 0 ]] || \builtin return 1
   __mfa_agent_next=$((__mfa_agent_now + __mfa_agent_left % 60 + 1))
   [[ $__mfa_agent_next -lt $((10#$MFA_AGENT_EXP)) ]] || __mfa_agent_next=$((10#$MFA_AGENT_EXP))
+  # Without a lease to look at, the agent is asked now and then.
+  __mfa_agent_asked=${MFA_AGENT_LOOK-}
+  __mfa_agent_asked=${__mfa_agent_asked%%-*}
+  case $__mfa_agent_asked in
+    '' | *[!0-9]* | ????????????*) ;;
+    *)
+      [[ $__mfa_agent_now -lt $((10#$__mfa_agent_asked)) ]] || \builtin return 1
+      [[ $__mfa_agent_next -lt $((10#$__mfa_agent_asked)) ]] || __mfa_agent_next=$((10#$__mfa_agent_asked))
+      ;;
+  esac
   if [[ ${AWS_ACCESS_KEY_ID-}${AWS_CONTAINER_CREDENTIALS_FULL_URI-} == '' ]]; then
     MFA_AGENT_PROMPT=${MFA_AGENT_PROFILE-}
   elif [[ $__mfa_agent_left -ge 3600 ]]; then

@@ -76,8 +76,12 @@ if status is-interactive
             set left (builtin path mtime -R -- $MFA_AGENT_LEASE)
             builtin string match -q -- '-*' "$left"; or return 1
         else
-            set left (builtin math "$(builtin path mtime /) + $(builtin path mtime -R /) - $MFA_AGENT_EXP")
+            set -l now (builtin math "$(builtin path mtime /) + $(builtin path mtime -R /)")
+            set left (builtin math "$now - $MFA_AGENT_EXP")
             builtin test "$left" -lt 0; or return 1
+            # Without a lease to look at, the agent is asked now and then.
+            set -l look (builtin string match -r '^[0-9]{1,11}(?=-)' -- "$MFA_AGENT_LOOK")
+            builtin test -z "$look"; or builtin test "$now" -lt "$look"; or return 1
         end
         set -q AWS_ACCESS_KEY_ID; or set -q AWS_CONTAINER_CREDENTIALS_FULL_URI; or return 0
         set -l time (builtin math --scale=0 "-($left) / 3600"; builtin math --scale=0 "-($left) % 3600 / 60")

@@ -78,6 +78,12 @@ __mfa_agent_reckon() {
   ((left > 0)) || \builtin return 1
   __mfa_agent_next=$((EPOCHSECONDS + left % 60 + 1))
   ((__mfa_agent_next < MFA_AGENT_EXP)) || __mfa_agent_next=$MFA_AGENT_EXP
+  # Without a lease to look at, the agent is asked now and then.
+  if [[ ${MFA_AGENT_LOOK%%-*} == <1-99999999999> ]]; then
+    \builtin local -i look=${MFA_AGENT_LOOK%%-*}
+    ((EPOCHSECONDS < look)) || \builtin return 1
+    ((__mfa_agent_next < look)) || __mfa_agent_next=$look
+  fi
   if [[ -z ${AWS_ACCESS_KEY_ID-}${AWS_CONTAINER_CREDENTIALS_FULL_URI-} ]]; then
     \builtin typeset -g MFA_AGENT_PROMPT=${MFA_AGENT_PROFILE-}
   elif ((left >= 3600)); then

@@ -30,6 +30,7 @@ mod notifications;
 mod policy;
 mod profiles;
 mod prompter;
+mod remote;
 mod restart;
 mod roles;
 mod secrets;

@@ -6,6 +6,7 @@ mod prompter;
 mod sandbox;
 mod screen;
 mod session;
+mod ssh;
 mod terminal;
 mod user_manager;
 
@@ -15,6 +16,7 @@ pub use prompter::TestPrompter;
 pub use sandbox::{ACCOUNT, Run, Sandbox, aws_cli_2, copy, exported, install, key_of, tool};
 pub use screen::Screen;
 pub use session::{SHELLS, Session, Shell, processes};
+pub use ssh::Host;
 pub use terminal::Terminal;
 pub use user_manager::UserManager;
 

@@ -21,6 +21,7 @@ use crate::platform;
 use crate::sealed::Sealer;
 use crate::service_manager::LISTEN_VARIABLES;
 use crate::sessions::{Sessions, State};
+use crate::traffic::Silent;
 
 /// How long the new process may take until it serves.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -32,6 +33,12 @@ struct Letter<S> {
     lock: RawFd,
     #[serde(default)]
     conversations: Vec<RawFd>,
+    /// The sockets of grants, by their numbers.
+    #[serde(default)]
+    granted: Vec<(u64, RawFd)>,
+    /// Conversations on those.
+    #[serde(default)]
+    granted_conversations: Vec<(u64, RawFd)>,
     /// Where live access is served.
     #[serde(default)]
     live: Option<RawFd>,
@@ -61,8 +68,10 @@ pub struct Estate {
 pub struct InheritedSocket {
     /// It.
     pub listener: OwnedFd,
-    /// Conversations in which nothing was said yet.
-    pub conversations: Vec<OwnedFd>,
+    /// Those of grants, by their numbers.
+    pub granted: Vec<(u64, OwnedFd)>,
+    /// Conversations in which nothing was said yet, with the grant by whose socket they came.
+    pub conversations: Vec<(Option<u64>, OwnedFd)>,
     /// Its file, if that was still there.
     pub file: Option<(u64, u64)>,
     /// A service manager listens on it as well.
@@ -78,16 +87,29 @@ impl Estate {
         let letter = platform::read_sealed_memory(&platform::adopt(memory)?)?;
         let letter: Letter<State> = serde_json::from_slice(&letter)?;
         let sealer = Sealer::receive(letter.nonces)?;
-        let listener = platform::adopt(letter.listener)?;
-        if !platform::listens(&listener) {
-            return Err(io::Error::other("what was handed over is no listening socket"));
-        }
+        let listening = |number| {
+            let listener = platform::adopt(number)?;
+            if platform::listens(&listener) {
+                Ok(listener)
+            } else {
+                Err(io::Error::other("what was handed over is no listening socket"))
+            }
+        };
+        let listener = listening(letter.listener)?;
+        let granted = letter.granted.into_iter().map(|(number, socket)| Ok((number, listening(socket)?)));
+        let granted = granted.collect::<io::Result<_>>()?;
         let live = letter.live.map(|live| platform::adopt(live).map(TcpListener::from)).transpose()?;
-        let conversations =
-            letter.conversations.into_iter().map(platform::adopt).collect::<Result<_, _>>()?;
+        let own = letter.conversations.into_iter().map(|stream| (None, stream));
+        let of_grants =
+            letter.granted_conversations.into_iter().map(|(number, stream)| (Some(number), stream));
+        let conversations = own
+            .chain(of_grants)
+            .map(|(grant, stream)| Ok((grant, platform::adopt(stream)?)))
+            .collect::<io::Result<_>>()?;
         Ok(Self {
             socket: InheritedSocket {
                 listener,
+                granted,
                 conversations,
                 file: letter.socket_file,
                 managed: letter.managed,
@@ -109,7 +131,7 @@ pub struct Testator<'a> {
     /// The lock.
     pub lock: &'a File,
     /// Conversations in which nothing was said yet.
-    pub conversations: &'a [Stream],
+    pub conversations: &'a [Silent],
     /// The socket's file.
     pub socket_file: Option<(u64, u64)>,
     /// A service manager listens on the socket as well.
@@ -134,16 +156,28 @@ impl Testator<'_> {
 
     fn start(&self) -> io::Result<Child> {
         // Closed again when this returns: only the child has them then.
-        let Listener::UdSocket(listener) = self.listener;
-        let listener = to_inherit(listener)?;
+        let inherited = |Listener::UdSocket(listener): &Listener| to_inherit(listener);
+        let listener = inherited(self.listener)?;
+        let granted = self.sessions.state().sockets.listeners();
+        let granted = granted.iter().map(|(number, listener)| Ok((*number, inherited(listener)?)));
+        let granted = granted.collect::<io::Result<Vec<_>>>()?;
         let lock = to_inherit(self.lock)?;
         let live = self.sessions.state().grants.listener().map(|live| to_inherit(&live)).transpose()?;
-        let stream = |Stream::UdSocket(stream): &Stream| to_inherit(stream);
-        let conversations = self.conversations.iter().map(stream).collect::<io::Result<Vec<_>>>()?;
+        let conversation = |silent: &Silent| {
+            let Stream::UdSocket(stream) = &silent.stream;
+            Ok((silent.grant, to_inherit(stream)?))
+        };
+        let conversations = self.conversations.iter().map(conversation).collect::<io::Result<Vec<_>>>()?;
+        let (own, of_grants): (Vec<_>, Vec<_>) = conversations.iter().partition(|(grant, _)| grant.is_none());
         let letter = serde_json::to_vec(&Letter {
             listener: listener.as_raw_fd(),
             lock: lock.as_raw_fd(),
-            conversations: conversations.iter().map(AsRawFd::as_raw_fd).collect(),
+            conversations: own.iter().map(|(_, stream)| stream.as_raw_fd()).collect(),
+            granted: granted.iter().map(|(number, listener)| (*number, listener.as_raw_fd())).collect(),
+            granted_conversations: of_grants
+                .iter()
+                .filter_map(|(grant, stream)| Some(((*grant)?, stream.as_raw_fd())))
+                .collect(),
             live: live.as_ref().map(AsRawFd::as_raw_fd),
             socket_file: self.socket_file,
             managed: self.managed,

@@ -17,6 +17,9 @@ pub struct Peer {
     pub pid: Option<u32>,
     /// Its program.
     pub program: Option<String>,
+    /// The grant by whose socket it came; none by the agent's own.
+    #[serde(default)]
+    pub grant: Option<u64>,
 }
 
 /// The latest entries.
@@ -29,7 +32,8 @@ impl Journal {
         if self.0.len() == ENTRIES {
             self.0.pop_front();
         }
-        self.0.push_back(LogEntry { at: now.wall, pid: peer.pid, program: peer.program.clone(), event });
+        let Peer { pid, program, grant } = peer.clone();
+        self.0.push_back(LogEntry { at: now.wall, pid, program, grant, event });
     }
 
     /// Adds an entry, unless the latest one says the same.

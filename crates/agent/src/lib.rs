@@ -10,6 +10,7 @@ mod configuration;
 mod endpoint;
 mod environment;
 mod explain;
+mod granted;
 mod handover;
 mod iam;
 mod journal;

@@ -91,7 +91,7 @@ impl Grants {
             if self.granted.len() >= MOST_GRANTS {
                 return Err(io::Error::other(format!("{MOST_GRANTS} are the most")));
             }
-            self.counter += 1;
+            let number = self.next_number();
             let granted = Granted {
                 profile: profile.to_owned(),
                 root: root.clone(),
@@ -102,8 +102,8 @@ impl Grants {
                 failed: None,
                 token: sealer.seal(&random_token()?),
             };
-            self.granted.insert(self.counter, granted);
-            self.counter
+            self.granted.insert(number, granted);
+            number
         };
         if let Some(granted) = self.granted.get_mut(&number) {
             // The profile may rest on another session than it did.
@@ -115,6 +115,12 @@ impl Grants {
             return Ok(Key { number, uri: format!("http://{address}{}", path(number)), token });
         }
         Err(io::ErrorKind::NotFound.into())
+    }
+
+    /// A number that no grant of any kind has had.
+    pub fn next_number(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
     }
 
     /// The standing grant that a profile's shells share.
@@ -262,7 +268,7 @@ mod tests {
     }
 
     fn process() -> Peer {
-        Peer { pid: Some(7), program: Some("terraform".to_owned()) }
+        Peer { pid: Some(7), program: Some("terraform".to_owned()), grant: None }
     }
 
     #[tokio::test]

@@ -1,12 +1,15 @@
 //! From a request to its reply: one `match`, each arm one call.
 
+mod granted;
+
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use protocol::{Ask, Envelope, PROTOCOL, Refusal, Reply, Request, ShellState, Status, frame};
+use protocol::{Ask, Envelope, NotHere, PROTOCOL, Refusal, Reply, Request, ShellState, Status, frame};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
@@ -142,10 +145,6 @@ pub struct Identity {
 /// understood in all of them.
 pub fn parse(line: &[u8]) -> Result<Request, Refusal> {
     #[derive(Deserialize)]
-    struct Version {
-        protocol: u32,
-    }
-    #[derive(Deserialize)]
     struct AnyEnvelope {
         request: AnyRequest,
     }
@@ -158,25 +157,39 @@ pub fn parse(line: &[u8]) -> Result<Request, Refusal> {
         },
         Restart,
     }
+    match parse_granted(line) {
+        Err(other @ Refusal::Protocol { .. }) => match frame::decode::<AnyEnvelope>(line) {
+            Ok(AnyEnvelope { request: AnyRequest::Stop { only_if_empty } }) => {
+                Ok(Request::Stop { only_if_empty })
+            }
+            Ok(AnyEnvelope { request: AnyRequest::Restart }) => Ok(Request::Restart),
+            Err(_) => Err(other),
+        },
+        parsed => parsed,
+    }
+}
+
+/// The same for a line on a granted socket: there nothing is understood in another protocol.
+pub fn parse_granted(line: &[u8]) -> Result<Request, Refusal> {
+    #[derive(Deserialize)]
+    struct Version {
+        protocol: u32,
+    }
     let malformed = |error: frame::FrameError| Refusal::Malformed { problem: error.to_string() };
     let version: Version = frame::decode(line).map_err(malformed)?;
-    if version.protocol == PROTOCOL {
-        return frame::decode::<Envelope>(line).map(|envelope| envelope.request).map_err(malformed);
+    if version.protocol != PROTOCOL {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        return Err(Refusal::Protocol { protocol: PROTOCOL, version });
     }
-    match frame::decode::<AnyEnvelope>(line) {
-        Ok(AnyEnvelope { request: AnyRequest::Stop { only_if_empty } }) => {
-            Ok(Request::Stop { only_if_empty })
-        }
-        Ok(AnyEnvelope { request: AnyRequest::Restart }) => Ok(Request::Restart),
-        Err(_) => {
-            Err(Refusal::Protocol { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() })
-        }
-    }
+    frame::decode::<Envelope>(line).map(|envelope| envelope.request).map_err(malformed)
 }
 
 /// Answers a request, and notes who asked for what.
 pub async fn answer(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, request: Request) -> Outcome {
     sessions.catch_up();
+    if let Some(number) = peer.grant {
+        return granted::answer(sessions, identity, peer, number, request).await.into();
+    }
     let subject = subject(&request);
     let outcome = dispatch(sessions, identity, peer, request).await;
     if let Some(subject) = subject
@@ -241,6 +254,9 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
                 Err(refusal) => Err(refusal),
             }
         }
+        Request::Grant { profiles, duration } => {
+            sessions.grant(&profiles, duration).await.map(Reply::Granted)
+        }
         Request::Revoke { grants } => Ok(Reply::Revoked { grants: sessions.revoke(&grants) }),
         Request::Session { profile, ask, force, duration } => {
             match sessions.session(profile.as_deref(), ask, force, Lasting { duration, at_least: None }).await
@@ -260,7 +276,7 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
             session.map(Reply::Session)
         }
         Request::Shell { profile, live } => match sessions.may_keep(&profile, peer) {
-            Ok(()) => sessions.shell(&profile, live).await.map(Reply::Shell),
+            Ok(()) => sessions.shell(&profile, live, false).await.map(Reply::Shell),
             Err(refusal) => Err(refusal),
         },
         Request::Lock { wipe: false } => Ok(Reply::Locked { sessions: sessions.lock() }),
@@ -302,7 +318,7 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
         }
         Request::Stop { only_if_empty } => {
             let held = sessions.state().would_be_lost(Now::read());
-            if only_if_empty && held > 0 {
+            if only_if_empty && (held > 0 || !sessions.state().sockets.is_empty()) {
                 Err(Refusal::WouldForget { sessions: held })
             } else {
                 // Before it is told: who is told can rely on it.
@@ -325,7 +341,9 @@ fn status(sessions: &Sessions, identity: &Identity) -> Status {
     // One look at the lock each: within the expression below its guard would live to the end.
     let live = sessions.state().grants.address().map(|address| address.to_string());
     let grants = sessions.grants();
-    let held = sessions.state().describe(Now::read());
+    let now = Now::read();
+    let sockets = sessions.state().sockets.all(now);
+    let held = sessions.state().describe(now);
     let count = held.len();
     let held = as_many_as_fit(held.into_iter());
     Status {
@@ -348,6 +366,7 @@ fn status(sessions: &Sessions, identity: &Identity) -> Status {
         sessions: held,
         live,
         grants,
+        sockets,
     }
 }
 
@@ -364,7 +383,12 @@ fn subject(request: &Request) -> Option<String> {
         Request::Login { profile, .. } => Some(format!("login to {}", name(profile))),
         Request::Live { profile, own: false, .. } => Some(format!("live access to {}", name(profile))),
         Request::Live { profile, .. } => Some(format!("live access to {} for one process", name(profile))),
-        Request::Revoke { .. } => Some("end of live access".to_owned()),
+        Request::Grant { profiles, .. } => Some(format!("grant of {}", short(&profiles.join(", ")))),
+        Request::Revoke { grants } if grants.is_empty() => Some("end of live access".to_owned()),
+        Request::Revoke { grants } => {
+            let numbers: Vec<String> = grants.iter().map(u64::to_string).collect();
+            Some(format!("end of grant {}", short(&numbers.join(", "))))
+        }
         Request::Shell { profile, .. } => Some(format!("prompt with {}", short(profile))),
         Request::Lock { wipe: false } => Some("lock".to_owned()),
         Request::Lock { wipe: true } => Some("lock and wipe".to_owned()),
@@ -396,14 +420,16 @@ fn as_many_as_fit<T: Serialize>(items: impl Iterator<Item = T>) -> Vec<T> {
         .collect()
 }
 
-fn result(reply: &Reply) -> &'static str {
-    match reply {
+fn result(reply: &Reply) -> Cow<'static, str> {
+    let words = match reply {
+        Reply::Granted(socket) => return format!("grant {}", socket.number).into(),
         Reply::Refused(refusal) => match refusal {
-            Refusal::NeedsMfa(_) => "needs an MFA code",
+            Refusal::NotHere { why: NotHere::Configuration, .. } => "refused",
+            Refusal::Locked | Refusal::NotHere { why: NotHere::Locked, .. } => "locked",
+            Refusal::NeedsMfa(_) | Refusal::NotHere { .. } => "needs an MFA code",
             Refusal::AskedElsewhere { .. } => "asked elsewhere",
             Refusal::WrongCode { .. } => "the code was wrong",
             Refusal::UsedCode { .. } => "the code was used before",
-            Refusal::Locked => "locked",
             Refusal::CannotUnlock { .. } => "locked, and this code cannot unlock",
             Refusal::TooManyCodes { .. } => "locked, after too many wrong codes",
             Refusal::NotConfirmed { .. } => "not allowed by the person",
@@ -418,7 +444,8 @@ fn result(reply: &Reply) -> &'static str {
         Reply::Session(session) if session.reused => "held already",
         Reply::Session(_) => "a new session",
         _ => "done",
-    }
+    };
+    words.into()
 }
 
 #[cfg(test)]
@@ -435,6 +462,15 @@ mod tests {
             parse(b"{\"protocol\":999,\"request\":{\"stop\":{\"gently\":true}}}"),
             Ok(Request::Stop { only_if_empty: false })
         ));
+    }
+
+    #[test]
+    fn on_a_granted_socket_no_protocol_stops_us() {
+        for request in ["\"restart\"", "{\"stop\":{}}"] {
+            let line = format!("{{\"protocol\":999,\"request\":{request}}}");
+            assert!(parse(line.as_bytes()).is_ok(), "{line}");
+            assert!(matches!(parse_granted(line.as_bytes()), Err(Refusal::Protocol { .. })), "{line}");
+        }
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! The socket: take a connection, see that it is of our own uid, read one request, write one reply.
 
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
+use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
 use protocol::{Ask, Refusal, Reply, Request, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -19,7 +23,7 @@ use crate::journal::Peer;
 use crate::platform;
 use crate::requests::{self, Outcome};
 use crate::sessions::Sessions;
-use crate::traffic::Traffic;
+use crate::traffic::{Silent, Traffic};
 
 /// How long a whole request may take to arrive, and a reply to be taken.
 const TRANSFER_TIME: Duration = Duration::from_secs(5);
@@ -34,22 +38,72 @@ const USUAL_LINE: usize = 2 * 1024;
 /// at full speed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until a request says to stop. `handle` answers one request.
+/// How many connections the socket of a grant may have at once: another host's, whatever it does, take nobody's
+/// place here.
+pub const GRANTED_CONNECTIONS: usize = 16;
+
+/// Listens at a path where nothing is.
+pub fn listen(path: &Path) -> io::Result<Listener> {
+    let name = path.to_fs_name::<GenericFilePath>()?;
+    // The name is not reclaimed by the library: it would remove whatever is there by then.
+    let options = ListenerOptions::new().name(name);
+    platform::for_own_uid(options).reclaim_name(false).try_overwrite(false).create_tokio()
+}
+
+/// What is behind every socket. `handle` answers one request.
+#[derive(Clone)]
+pub struct Hall<Handle> {
+    /// The conversations.
+    pub traffic: Arc<Traffic>,
+    /// What is held.
+    pub sessions: Arc<Sessions>,
+    /// Told by a request that says to stop.
+    pub stop: Arc<Notify>,
+    /// Answers.
+    pub handle: Handle,
+}
+
+/// Serves on the sockets that are granted, as they come and go.
+pub async fn serve_granted<Handle, Answer>(hall: Hall<Handle>)
+where
+    Handle: Fn(Peer, Request) -> Answer + Clone + Send + Sync + 'static,
+    Answer: Future<Output = Outcome> + Send + 'static,
+{
+    // Dropped, a set ends its task, and with it the taking of connections.
+    let mut serving: BTreeMap<u64, JoinSet<()>> = BTreeMap::new();
+    let sessions = hall.sessions.clone();
+    loop {
+        let mut change = pin!(sessions.grants_changed());
+        change.as_mut().enable();
+        let listeners = sessions.state().sockets.listeners();
+        serving.retain(|number, _| listeners.iter().any(|(standing, _)| standing == number));
+        for (number, listener) in listeners {
+            serving.entry(number).or_insert_with(|| {
+                let hall = hall.clone();
+                let mut task = JoinSet::new();
+                task.spawn(async move { serve(&listener, Some(number), hall, GRANTED_CONNECTIONS).await });
+                task
+            });
+        }
+        change.await;
+    }
+}
+
+/// Serves on a socket, that of a grant or the agent's own.
 pub async fn serve<Handle, Answer>(
     listener: &Listener,
-    traffic: Arc<Traffic>,
-    sessions: Arc<Sessions>,
+    grant: Option<u64>,
+    hall: Hall<Handle>,
     connections: usize,
-    stop: Arc<Notify>,
-    handle: Handle,
 ) where
     Handle: Fn(Peer, Request) -> Answer + Clone + Send + Sync + 'static,
     Answer: Future<Output = Outcome> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(connections));
+    let traffic = &hall.traffic;
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        let accepted = match traffic.next_silent() {
+        let accepted = match traffic.next_silent(grant) {
             Some(begun) => Ok(begun),
             None => listener.accept().await,
         };
@@ -57,14 +111,13 @@ pub async fn serve<Handle, Answer>(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let Some(peer) = own_peer(&stream) else { continue };
-        let (traffic, sessions, stop, handle) =
-            (traffic.clone(), sessions.clone(), stop.clone(), handle.clone());
+        let Some(peer) = own_peer(&stream, grant) else { continue };
+        let hall = hall.clone();
         let open = traffic.open();
         tokio::spawn(async move {
             // A client that goes away in the middle is its own affair.
-            if let Ok(Ending::Silent) = converse(&stream, &traffic, peer, &sessions, &stop, handle).await {
-                traffic.keep_silent(stream);
+            if let Ok(Ending::Silent) = converse(&stream, &hall, peer).await {
+                hall.traffic.keep_silent(Silent { grant, stream });
             }
             drop(open);
             drop(place);
@@ -73,13 +126,13 @@ pub async fn serve<Handle, Answer>(
 }
 
 /// The other end, by the kernel's word; nothing for another uid, root included.
-fn own_peer(stream: &Stream) -> Option<Peer> {
+fn own_peer(stream: &Stream, grant: Option<u64>) -> Option<Peer> {
     let credentials = stream.peer_creds().ok()?;
     if credentials.euid()? != platform::own_uid() {
         return None;
     }
     let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
-    Some(Peer { pid, program: pid.and_then(platform::program_of) })
+    Some(Peer { pid, program: pid.and_then(platform::program_of), grant })
 }
 
 /// How a conversation ended.
@@ -92,17 +145,15 @@ enum Ending {
 
 async fn converse<Handle, Answer>(
     stream: &Stream,
-    traffic: &Arc<Traffic>,
+    Hall { traffic, sessions, stop, handle }: &Hall<Handle>,
     peer: Peer,
-    sessions: &Sessions,
-    stop: &Notify,
-    handle: Handle,
 ) -> io::Result<Ending>
 where
     Handle: Fn(Peer, Request) -> Answer,
     Answer: Future<Output = Outcome> + Send + 'static,
 {
     let request = match timeout(TRANSFER_TIME, read_line(stream, traffic)).await {
+        Ok(Ok(Said::Line(line))) if peer.grant.is_some() => requests::parse_granted(&line),
         Ok(Ok(Said::Line(line))) => requests::parse(&line),
         Ok(Ok(Said::Nothing)) => return Ok(Ending::Done),
         Ok(Ok(Said::NothingYet)) => return Ok(Ending::Silent),
@@ -116,19 +167,21 @@ where
             return Ok(Ending::Done);
         }
     };
-    if matches!(request, Request::Restart) {
+    let on_own = peer.grant.is_none();
+    if on_own && matches!(request, Request::Restart) {
         sessions.desktop().interrupt();
         write(stream, &traffic.restart().await).await?;
         return Ok(Ending::Done);
     }
-    // In line for a question: who goes away leaves the line.
-    let waits = matches!(
-        request,
-        Request::Credentials { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
-            | Request::Session { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
-            | Request::Live { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
-            | Request::Unlock { ask: Ask::Wait | Ask::Person, .. }
-    );
+    // In line for a question: who goes away leaves the line. Nobody by a grant stands in one.
+    let waits = on_own
+        && matches!(
+            request,
+            Request::Credentials { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
+                | Request::Session { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
+                | Request::Live { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
+                | Request::Unlock { ask: Ask::Wait | Ask::Person, .. }
+        );
     // Who may be asked about on the desktop takes the dialog along.
     let watched = waits
         || matches!(request, Request::Credentials { .. } | Request::Live { .. } | Request::AwsMfa { .. });

@@ -3,6 +3,7 @@
 mod at_hand;
 mod confirm;
 mod console;
+mod granted;
 mod health;
 mod iam;
 mod live;
@@ -29,6 +30,7 @@ use crate::configuration::{Configuration, LockOn};
 use crate::endpoint::Endpoint;
 use crate::environment::{Environment, Service};
 use crate::explain::{Call, code_is_spent};
+use crate::granted::Sockets;
 use crate::journal::{Journal, Peer};
 use crate::lease::{Leases, Told};
 use crate::live::Grants;
@@ -40,6 +42,7 @@ use crate::sts::{Aws, CallError, Issued, Mfa, Signer, rfc3339};
 use crate::turnstile::Turnstile;
 use crate::vault::{Held, Role, SessionKey, Vault};
 use confirm::Consents;
+pub use granted::not_configured;
 use lock::Lock;
 use resolve::{Resolved, role_seconds, root};
 
@@ -78,6 +81,8 @@ pub struct State {
     pub leases: Option<Leases>,
     /// Who gets credentials over HTTP.
     pub grants: Grants,
+    /// The sockets that give out a few profiles.
+    pub sockets: Sockets,
     /// How long before its end people are told of it, in seconds, longest first.
     notify_before: Vec<u32>,
     /// The numbers of sessions whose end somebody was told of, with how many moments had passed.
@@ -209,10 +214,11 @@ impl Sessions {
     pub fn catch_up(&self) {
         let now = Now::read();
         let mut state = self.state();
+        let ended = state.end_grants(now);
         state.sync_leases(now);
         let jumped = state.looked_at.is_some_and(|looked_at| now.jumped_since(looked_at));
         drop(state);
-        if jumped {
+        if jumped || ended {
             self.questions.changed();
         }
     }
@@ -508,6 +514,7 @@ impl Sessions {
         state.codes = Codes::default();
         state.leases = None;
         state.grants = Grants::default();
+        state.sockets.end_all();
     }
 
     /// Resolves when the session that somebody was asked for is there, from wherever.
@@ -797,6 +804,15 @@ impl State {
     /// How many sessions would need a new code if they were lost, those under way included.
     pub fn would_be_lost(&mut self, now: Now) -> usize {
         self.vault.len(now) + self.logins
+    }
+
+    /// Ends the granted sockets whose time is up; whether there were some.
+    fn end_grants(&mut self, now: Now) -> bool {
+        let ended = self.sockets.end_expired(now);
+        for number in &ended {
+            self.journal.note(now, &Peer::default(), format!("grant {number}: its time is up"));
+        }
+        !ended.is_empty()
     }
 
     /// Lets go of what is over, and takes back what is no longer true.

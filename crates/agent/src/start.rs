@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use interprocess::local_socket::tokio::{Listener, Stream};
-use interprocess::local_socket::{GenericFilePath, ListenerOptions, prelude::*};
+use interprocess::local_socket::tokio::Listener;
 use interprocess::os::unix::uds_local_socket::tokio::{
     Listener as UnixSocketListener, Stream as UnixSocketStream,
 };
@@ -22,6 +21,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Now;
 use crate::environment::Environment;
+use crate::granted::{MOST_SOCKETS, Sockets};
 use crate::handover::{Estate, InheritedSocket, Testator};
 use crate::journal::Peer;
 use crate::lease::Leases;
@@ -29,9 +29,10 @@ use crate::notify::{Desktop, Events};
 use crate::platform::{self, Alarm, FolderWatch};
 use crate::requests::{self, Identity, OwnProgram, OwnSocket};
 use crate::sealed::Sealer;
+use crate::server::Hall;
 use crate::service_manager::{self, Misfit, ServiceManager};
 use crate::sessions::{Sessions, State};
-use crate::traffic::{Restarted, Traffic};
+use crate::traffic::{Restarted, Silent, Traffic};
 use crate::{live, server};
 
 /// How long a restart gives those who stood in line to stand there again.
@@ -221,12 +222,14 @@ impl Means {
         let start = u64::try_from(start & u128::from(u64::MAX)).unwrap_or_default();
         let mut state = State::default();
         state.leases = Leases::new(address.leases(), start).ok();
+        state.sockets = Sockets::new(address.grants());
         if !sealer.is_locked() {
             let event = "the key's memory cannot be locked, and may be swapped out".to_owned();
             state.journal.note(Now::read(), &Peer::default(), event);
         }
         let socket = given.map(|listener| InheritedSocket {
             listener,
+            granted: Vec::new(),
             conversations: Vec::new(),
             file: Some(requests::file_at(&address.socket)),
             managed: true,
@@ -241,8 +244,9 @@ impl Means {
     }
 
     /// The listening socket, and what was begun on it. Needs the event loop.
-    fn socket(&mut self, address: &Address) -> Result<(Listener, Vec<Stream>, OwnSocket), Failure> {
-        let Some(InheritedSocket { listener, conversations, file, managed, live }) = self.socket.take()
+    fn socket(&mut self, address: &Address) -> Result<(Listener, Vec<Silent>, OwnSocket), Failure> {
+        let Some(InheritedSocket { listener, granted, conversations, file, managed, live }) =
+            self.socket.take()
         else {
             let listener = listen(&address.socket)?;
             return Ok((listener, Vec::new(), OwnSocket::made(&address.socket)));
@@ -251,12 +255,16 @@ impl Means {
             failure(&format!("what was handed over cannot be used: {error}"), "mfa-agent agent start")
         };
         let listener = UnixSocketListener::try_from(listener).map_err(unusable)?;
+        let granted = granted.into_iter().filter_map(|(number, listener)| {
+            Some((number, UnixSocketListener::try_from(listener).ok()?.into()))
+        });
+        self.state.sockets.take_over(address.grants(), granted.collect());
         if let Some(live) = live {
             self.state.grants.take_over(live).map_err(unusable)?;
         }
-        let conversations = conversations
-            .into_iter()
-            .filter_map(|stream| UnixSocketStream::try_from(stream).ok().map(Stream::from));
+        let conversations = conversations.into_iter().filter_map(|(grant, stream)| {
+            Some(Silent { grant, stream: UnixSocketStream::try_from(stream).ok()?.into() })
+        });
         let own = OwnSocket::taken_over(&address.socket, file, managed);
         Ok((listener.into(), conversations.collect(), own))
     }
@@ -377,16 +385,12 @@ fn listen(path: &Path) -> Result<Listener, Failure> {
             "set XDG_RUNTIME_DIR to a folder on a local file system",
         )
     };
-    let name = path.to_fs_name::<GenericFilePath>().map_err(unusable)?;
-    // The name is not reclaimed by the library: it would remove whatever is there by then.
-    let options =
-        platform::for_own_uid(ListenerOptions::new().name(name)).reclaim_name(false).try_overwrite(false);
-    options.create_tokio().map_err(unusable)
+    server::listen(path).map_err(unusable)
 }
 
 impl Served {
     /// Answers until it is told to end, nobody can reach it any more, or another process does.
-    async fn serve(&self, mut listener: Listener, conversations: Vec<Stream>, alarm: Alarm, events: Events) {
+    async fn serve(&self, mut listener: Listener, conversations: Vec<Silent>, alarm: Alarm, events: Events) {
         let Self { address, identity, sessions, .. } = self;
         let stop = Arc::new(Notify::new());
         let handle = {
@@ -412,9 +416,14 @@ impl Served {
         let mut termination = pin!(platform::termination());
         let connections = connections();
         loop {
-            let (conversations, sessions, stopped) = (traffic.clone(), sessions.clone(), stop.clone());
-            let serving =
-                server::serve(&listener, conversations, sessions, connections, stopped, handle.clone());
+            let hall = Hall {
+                traffic: traffic.clone(),
+                sessions: sessions.clone(),
+                stop: stop.clone(),
+                handle: handle.clone(),
+            };
+            let granted = server::serve_granted(hall.clone());
+            let serving = server::serve(&listener, None, hall, connections);
             tokio::select! {
                 // Who comes after the word to end is for the next agent, where the socket stays.
                 biased;
@@ -439,6 +448,7 @@ impl Served {
                 () = &mut keeping_watch => break,
                 () = &mut serving_live => break,
                 () = serving => break,
+                () = granted => break,
             }
             // An agent that nobody can reach holds sessions for nobody. In a folder that is still ours the socket is
             // made again; with the folder went everything, as it does at the last logout.
@@ -487,8 +497,8 @@ impl Served {
             }
             Err(error) => {
                 self.sessions.desktop().open();
-                for stream in silent {
-                    traffic.keep_silent(stream);
+                for silent in silent {
+                    traffic.keep_silent(silent);
                 }
                 let problem = format!("{}: {error}", self.program.display());
                 self.sessions.state().journal.note(now, &Peer::default(), "restart: failed".to_owned());
@@ -500,7 +510,9 @@ impl Served {
 
 /// How many connections are served at once: what the file limit allows, less what the agent needs itself.
 fn connections() -> usize {
-    usize::try_from(platform::raise_file_limit().saturating_sub(64).clamp(8, 4_096)).unwrap_or(4_096)
+    let granted = MOST_SOCKETS * server::GRANTED_CONNECTIONS;
+    let limit = usize::try_from(platform::raise_file_limit()).unwrap_or(usize::MAX);
+    limit.saturating_sub(64 + granted).clamp(8, 4_096)
 }
 
 fn tell(report: &StartReport) {

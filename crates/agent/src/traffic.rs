@@ -21,8 +21,16 @@ pub struct Traffic {
     counts: Mutex<Counts>,
     changed: Notify,
     paused: watch::Sender<bool>,
-    silent: Mutex<Vec<Stream>>,
+    silent: Mutex<Vec<Silent>>,
     orders: mpsc::UnboundedSender<Order>,
+}
+
+/// A conversation in which nothing was said yet.
+pub struct Silent {
+    /// The grant by whose socket it came; none by the agent's own.
+    pub grant: Option<u64>,
+    /// It.
+    pub stream: Stream,
 }
 
 /// Somebody wants a restart, and waits to hear of it.
@@ -52,7 +60,7 @@ pub struct Counted {
 impl Traffic {
     /// No conversations but those of another process that have not said anything yet. Restarts are ordered at the
     /// other end.
-    pub fn new(silent: Vec<Stream>) -> (Self, mpsc::UnboundedReceiver<Order>) {
+    pub fn new(silent: Vec<Silent>) -> (Self, mpsc::UnboundedReceiver<Order>) {
         let (orders, ordered) = mpsc::unbounded_channel();
         let traffic = Self {
             counts: Mutex::default(),
@@ -80,17 +88,19 @@ impl Traffic {
     }
 
     /// Keeps a conversation in which nothing was said yet.
-    pub fn keep_silent(&self, stream: Stream) {
-        self.silent().push(stream);
+    pub fn keep_silent(&self, silent: Silent) {
+        self.silent().push(silent);
     }
 
-    /// One of the conversations in which nothing was said yet.
-    pub fn next_silent(&self) -> Option<Stream> {
-        self.silent().pop()
+    /// One of the conversations in which nothing was said yet, of a grant's socket or of the agent's own.
+    pub fn next_silent(&self, grant: Option<u64>) -> Option<Stream> {
+        let mut silent = self.silent();
+        let at = silent.iter().position(|silent| silent.grant == grant)?;
+        Some(silent.swap_remove(at).stream)
     }
 
     /// The conversations in which nothing was said yet.
-    pub fn take_silent(&self) -> Vec<Stream> {
+    pub fn take_silent(&self) -> Vec<Silent> {
         std::mem::take(&mut *self.silent())
     }
 
@@ -143,7 +153,7 @@ impl Traffic {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn silent(&self) -> MutexGuard<'_, Vec<Stream>> {
+    fn silent(&self) -> MutexGuard<'_, Vec<Silent>> {
         self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -29,6 +29,8 @@ const START_LIMIT: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_secs(5);
 /// How long a call may take that is not held up by a person.
 const LONG: Duration = Duration::from_secs(40);
+/// How long a prompt waits for an agent that may be another host's.
+const FAR: Duration = Duration::from_secs(1);
 /// How long to say nothing while a person is asked elsewhere.
 const SILENCE: Duration = Duration::from_secs(2);
 /// How many restarts of the agent one question outlives.
@@ -113,7 +115,11 @@ impl Agent {
         request: Request,
         interrupt: Interrupt<'_>,
     ) -> Result<Answer, Failure> {
-        let limit = patience(&request);
+        let limit = match request {
+            // It may be another host's, and the way there long.
+            Request::Shell { .. } if self.address.overridden => FAR,
+            _ => patience(&request),
+        };
         let line = frame::encode(&Envelope { protocol: PROTOCOL, request })
             .map_err(|error| Failure::new(Exit::Usage, format!("cannot ask that: {error}")))?;
         for _ in 0..RESTARTS {
@@ -460,6 +466,7 @@ fn patience(request: &Request) -> Duration {
         | Request::Unlock { .. }
         | Request::Login { .. }
         | Request::Restart
+        | Request::Grant { .. }
         | Request::Profiles { .. }
         | Request::Given { .. }
         | Request::Sections { .. } => LONG,

@@ -3,6 +3,7 @@
 //! What prompts run never comes here: `front.rs` matches its usual forms by hand.
 
 mod device;
+mod grant;
 mod policy;
 mod setup;
 
@@ -17,6 +18,7 @@ use protocol::Secret;
 use crate::shell::Shell;
 
 pub use device::Device;
+pub use grant::{Grant, Revoke};
 pub use policy::{Partition, Policy, PolicyAttach, PolicyChange, Variant};
 pub use setup::{OUTPUT_FORMATS, Setup};
 
@@ -517,6 +519,14 @@ pub enum Agent {
     },
     /// Show who asked for what
     Log,
+    /// Make a socket that gives out some profiles and takes no orders, for another host or a container
+    #[command(
+        long_about = "Make a socket that gives out some profiles and takes no orders, for another host or a container.\n\nIts path is printed. Whoever can connect to it gets these profiles' credentials while their sessions last, and nothing else: codes are typed here, where the agent runs. It ends by itself, by `agent revoke` and with the agent; `agent restart` keeps it. See docs/remote.md.",
+        after_long_help = "Examples:\n  ssh -R /run/user/1000/mfa-agent.sock:$(mfa-agent agent grant dev) HOST\n  docker run --user $(id -u) -v $(mfa-agent agent grant dev):/run/mfa-agent.sock \\\n    -e MFA_AGENT_SOCK=/run/mfa-agent.sock IMAGE\n  mfa-agent agent grant --profile dev --profile ops --expires 8h\n\nThere: export MFA_AGENT_SOCK=…, then mfa-agent env, exec, use as ever."
+    )]
+    Grant(Grant),
+    /// End grants
+    Revoke(Revoke),
 }
 
 /// What the arguments (the program's name first) say.

@@ -13,6 +13,15 @@ pub fn time_of_day(epoch_seconds: u64) -> String {
     format!("{:02}:{:02} UTC", minutes / 60, minutes % 60)
 }
 
+/// `18:20 UTC`, or with its day where that is not the same as now: `2026-11-24, 18:20 UTC`.
+pub fn day_and_time(epoch_seconds: u64, now: u64) -> String {
+    let time = time_of_day(epoch_seconds);
+    if epoch_seconds / 86_400 == now / 86_400 {
+        return time;
+    }
+    format!("{}, {time}", date(epoch_seconds))
+}
+
 /// `18:20:07 UTC`.
 pub fn moment(epoch_seconds: u64) -> String {
     let seconds = epoch_seconds % 86_400;
@@ -83,6 +92,13 @@ mod tests {
             let seconds = epoch_seconds(&format!("{date_of} 23:59:59")).unwrap();
             assert_eq!(date(seconds), date_of);
         }
+    }
+
+    #[test]
+    fn another_day_is_named() {
+        let now = epoch_seconds("2024-02-28 23:00:00").unwrap();
+        assert_eq!(day_and_time(now + 59 * 60, now), "23:59 UTC");
+        assert_eq!(day_and_time(now + 2 * 3_600, now), "2024-02-29, 01:00 UTC");
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub struct Environment {
     pub own_profile: Option<OsString>,
     /// `MFA_AGENT_LEASE`: the file that exists while what this shell was told is true.
     pub lease: Option<OsString>,
+    /// `MFA_AGENT_LOOK`: there is no such file here; when this shell asks the agent instead, and the end of the key's
+    /// id.
+    pub look: Option<OsString>,
     /// `MFA_AGENT_LIVE`: this shell has live access, not credentials.
     pub live: bool,
     /// `AWS_ACCESS_KEY_ID`: the key that this shell holds.
@@ -45,6 +48,7 @@ impl Environment {
             aws_profile: read("AWS_PROFILE"),
             own_profile: read("MFA_AGENT_PROFILE"),
             lease: read("MFA_AGENT_LEASE"),
+            look: read("MFA_AGENT_LOOK"),
             live: read("MFA_AGENT_LIVE").is_some(),
             key_id: read("AWS_ACCESS_KEY_ID"),
             region: read("AWS_REGION"),

@@ -1,7 +1,8 @@
 //! What the agent's refusals mean in words, with what to do about them and the exit status.
 
 use protocol::{
-    AwsProblem, KeyOrigin, NetworkProblem, NoConsent, PROTOCOL, ProcessFailure, ProcessProblem, Refusal,
+    AwsProblem, KeyOrigin, NetworkProblem, NoConsent, NotHere, PROTOCOL, ProcessFailure, ProcessProblem,
+    Refusal,
 };
 
 use crate::failure::{Exit, Failure};
@@ -289,6 +290,25 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             format!("the agent could not start anew, and goes on as it is: {problem}"),
             "mfa-agent agent status".to_owned(),
         ),
+        Refusal::NotGranted { profiles, host } => (
+            Exit::Agent,
+            format!("this socket was granted for {}, and does nothing else", profiles.join(", ")),
+            format!("on {host}: mfa-agent agent grant PROFILE"),
+        ),
+        Refusal::NotHere { profile, host, why } => {
+            let (exit, what, command) = not_here(profile, *why);
+            (exit, what, format!("on {host}: {command}"))
+        }
+        Refusal::GrantOver => (
+            Exit::Agent,
+            "the grant of this socket is over".to_owned(),
+            "where the agent runs: mfa-agent agent grant PROFILE".to_owned(),
+        ),
+        Refusal::NoGrant { problem } => (
+            Exit::Agent,
+            format!("the agent cannot grant a socket: {problem}"),
+            "mfa-agent status shows the grants, mfa-agent agent revoke ends them".to_owned(),
+        ),
         Refusal::WouldForget { sessions } => (
             Exit::Failed,
             format!("a restart of this old agent would lose {}", counted(*sessions, "MFA session")),
@@ -299,6 +319,27 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             "the agent failed at this request; its sessions are unharmed".to_owned(),
             "mfa-agent agent log".to_owned(),
         ),
+    }
+}
+
+/// Why a granted socket has nothing for a profile, and the command that changes it where the agent runs.
+fn not_here(profile: &str, why: NotHere) -> (Exit, String, String) {
+    let elsewhere = |what: &str| format!("the session of {profile} {what}, and codes are not typed here");
+    let name = word(profile);
+    match why {
+        NotHere::NoSession => (
+            Exit::NeedsCode,
+            format!("there is no session of {profile}, and codes are not typed here"),
+            format!("mfa-agent login {name}"),
+        ),
+        NotHere::Expired => (Exit::NeedsCode, elsewhere("has expired"), format!("mfa-agent login {name}")),
+        NotHere::TooShort => {
+            (Exit::NeedsCode, elsewhere("ends earlier than that"), format!("mfa-agent login {name} --force"))
+        }
+        NotHere::Locked => (Exit::Agent, "the agent is locked".to_owned(), "mfa-agent unlock".to_owned()),
+        NotHere::Configuration => {
+            (Exit::Configuration, format!("{profile} cannot work"), format!("mfa-agent doctor {name}"))
+        }
     }
 }
 

@@ -44,6 +44,11 @@ impl Address {
     pub fn leases(&self) -> PathBuf {
         self.folder().join("lease")
     }
+
+    /// The folder of the granted sockets.
+    pub fn grants(&self) -> PathBuf {
+        self.folder().join("grant")
+    }
 }
 
 /// Why there is no place to listen at.

@@ -11,7 +11,8 @@ mod secret;
 
 pub use iam::{CallerIdentity, IamAnswer, IamCall, IamUser, MfaDevice, PolicyHolder, Signed, UserKey};
 pub use refusal::{
-    AwsProblem, KeyOrigin, NetworkProblem, NoConsent, ProcessFailure, ProcessProblem, Question, Refusal,
+    AwsProblem, KeyOrigin, NetworkProblem, NoConsent, NotHere, ProcessFailure, ProcessProblem, Question,
+    Refusal,
 };
 pub use secret::Secret;
 
@@ -28,6 +29,12 @@ pub const CODE_DIGITS: usize = 6;
 
 /// What `GetSessionToken` accepts as `DurationSeconds`.
 pub const SESSION_SECONDS: std::ops::RangeInclusive<u32> = 900..=129_600;
+
+/// How long a granted socket may stand, in seconds.
+pub const GRANT_SECONDS: std::ops::RangeInclusive<u32> = 60..=2_592_000;
+
+/// How long it stands unless somebody says otherwise, in seconds: as long as an MFA session.
+pub const DEFAULT_GRANT_SECONDS: u32 = 43_200;
 
 /// One line from the client: the protocol's number and what is asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,9 +131,18 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         duration: Option<u32>,
     },
-    /// End grants of live access. Answered by [`Reply::Revoked`].
+    /// Make a further socket, which gives out these profiles and takes no administration: for another host or a
+    /// container. Answered by [`Reply::Granted`].
+    Grant {
+        /// The profiles; the first is the one that counts where none is named.
+        profiles: Vec<String>,
+        /// How long the socket stands, in seconds within [`GRANT_SECONDS`]; else [`DEFAULT_GRANT_SECONDS`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration: Option<u32>,
+    },
+    /// End grants of live access, and granted sockets. Answered by [`Reply::Revoked`].
     Revoke {
-        /// Their numbers; none for all.
+        /// Their numbers; none for all of live access.
         grants: Vec<u64>,
     },
     /// Give me a link that signs in to the AWS console with a profile. Answered by [`Reply::Console`].
@@ -297,6 +313,8 @@ pub enum Reply {
         /// What came back.
         answer: IamAnswer,
     },
+    /// To [`Request::Grant`].
+    Granted(GrantedSocket),
     /// To [`Request::Revoke`].
     Revoked {
         /// How many grants were ended.
@@ -489,6 +507,9 @@ pub enum ShellState {
         lease: Option<String>,
         /// Nobody was asked for a code yet, and the person wants to be.
         ask: bool,
+        /// The host where that can be changed, where it cannot be from here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
     },
 }
 
@@ -593,6 +614,29 @@ pub struct Status {
     /// The grants of live access, in order of number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
+    /// The granted sockets, in order of number. To who asks on one, that one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sockets: Vec<GrantedSocket>,
+}
+
+/// A socket that gives out a few profiles and takes no administration. Holds nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantedSocket {
+    /// The grant's number.
+    pub number: u64,
+    /// The profiles, in the order in which they were named.
+    pub profiles: Vec<String>,
+    /// The socket.
+    pub socket: String,
+    /// When it was granted, in seconds since the epoch.
+    pub since: u64,
+    /// When it ends, by this machine's clock, in seconds since the epoch.
+    pub expires_at: u64,
+    /// Seconds left, by the agent's clock.
+    pub seconds_left: u64,
+    /// When credentials were given out by it last, in seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<u64>,
 }
 
 /// A grant of live access. Holds nothing secret.
@@ -705,6 +749,9 @@ pub struct LogEntry {
     /// Its program, by the kernel's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
+    /// The grant by whose socket it asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<u64>,
     /// What it asked for and what it got. Nothing secret.
     pub event: String,
 }

@@ -230,6 +230,30 @@ pub enum Refusal {
         /// Why.
         problem: String,
     },
+    /// A granted socket gives out its profiles and does nothing else. The same to all that it does not do, whether
+    /// or not there is such a profile.
+    NotGranted {
+        /// The profiles that it gives out.
+        profiles: Vec<String>,
+        /// The host of the agent, where everything else is done.
+        host: String,
+    },
+    /// A granted socket has nothing for one of its profiles, and that cannot be changed from here.
+    NotHere {
+        /// The profile.
+        profile: String,
+        /// The host of the agent, where it can.
+        host: String,
+        /// Why.
+        why: NotHere,
+    },
+    /// The grant of this socket is over: taken back, or its time is up.
+    GrantOver,
+    /// No socket can be granted.
+    NoGrant {
+        /// Why.
+        problem: String,
+    },
     /// The agent would lose sessions by it.
     WouldForget {
         /// How many.
@@ -283,6 +307,22 @@ pub enum NoConsent {
     NobodyToAsk,
     /// To [`crate::Request::Shell`], which asks nobody: nobody was asked yet for this terminal.
     NotAsked,
+}
+
+/// Why a granted socket has nothing for a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotHere {
+    /// There is no session: a code is typed where the agent runs, and not here.
+    NoSession,
+    /// There was one, and it has expired.
+    Expired,
+    /// There is one, and it does not last as long as was asked for.
+    TooShort,
+    /// The agent is locked.
+    Locked,
+    /// The profile cannot work: what is wrong, the agent's own host is told.
+    Configuration,
 }
 
 /// Why a program gave no code.

@@ -1,6 +1,5 @@
 use std::os::unix::net::UnixStream;
 
-use interprocess::local_socket::{GenericFilePath, ListenerOptions};
 use protocol::Reply;
 
 use super::*;
@@ -19,8 +18,7 @@ fn serve_for<T: Send + 'static>(
     let socket = folder.path().join("sock");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let name = socket.as_path().to_fs_name::<GenericFilePath>().unwrap();
-        let listener = ListenerOptions::new().name(name).create_tokio().unwrap();
+        let listener = listen(&socket).unwrap();
         let (desktop, _events) = Desktop::new(DataFolders::default());
         let sealer = Sealer::new().unwrap();
         let sessions =
@@ -31,10 +29,11 @@ fn serve_for<T: Send + 'static>(
             Outcome::from(Reply::LoggedOut { sessions: 7, grants: 0 })
         };
         let traffic = Arc::new(Traffic::new(Vec::new()).0);
+        let hall = Hall { traffic, sessions, stop: Arc::new(Notify::new()), handle };
         let path = socket.clone();
         let test = tokio::task::spawn_blocking(move || test(&path));
         tokio::select! {
-            () = serve(&listener, traffic, sessions, connections, Arc::new(Notify::new()), handle) => unreachable!(),
+            () = serve(&listener, None, hall, connections) => unreachable!(),
             result = test => result.unwrap(),
         }
     })

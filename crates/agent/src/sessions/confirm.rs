@@ -33,36 +33,59 @@ pub struct Consents(VecDeque<Consent>);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Consent {
-    /// The session of processes that was asked about: a terminal, and everything started in it.
-    terminal: Process,
+    #[serde(rename = "terminal")]
+    asker: Asker,
     profile: String,
     yes: bool,
     until: Deadline,
 }
 
+/// Whom a yes is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Asker {
+    /// A session of processes: a terminal, and everything started in it.
+    Terminal(Process),
+    /// Whoever asks by the socket of a grant. Not the terminal that the connection is forwarded in: what is typed
+    /// there says nothing of the other host.
+    Grant {
+        /// Its number.
+        grant: u64,
+    },
+}
+
+impl Asker {
+    fn of(peer: &Peer) -> Option<Self> {
+        match peer.grant {
+            Some(grant) => Some(Self::Grant { grant }),
+            None => peer.pid.and_then(platform::session_of).map(Self::Terminal),
+        }
+    }
+}
+
 impl Consents {
     /// What the person said of this lately, if anything.
-    fn answer(&self, terminal: Process, profile: &str, now: Now) -> Option<bool> {
-        let known = self.of(terminal, profile)?;
+    fn answer(&self, asker: Asker, profile: &str, now: Now) -> Option<bool> {
+        let known = self.of(asker, profile)?;
         (known.until.left(now) > 0).then_some(known.yes)
     }
 
     /// Whether the person said yes to this last, however long ago: what was given then may be kept up to date.
-    fn has_said_yes(&self, terminal: Process, profile: &str) -> bool {
-        self.of(terminal, profile).is_some_and(|known| known.yes)
+    fn has_said_yes(&self, asker: Asker, profile: &str) -> bool {
+        self.of(asker, profile).is_some_and(|known| known.yes)
     }
 
-    fn of(&self, terminal: Process, profile: &str) -> Option<&Consent> {
-        self.0.iter().find(|known| known.terminal == terminal && known.profile == profile)
+    fn of(&self, asker: Asker, profile: &str) -> Option<&Consent> {
+        self.0.iter().find(|known| known.asker == asker && known.profile == profile)
     }
 
-    fn remember(&mut self, terminal: Process, profile: &str, yes: bool, now: Now) {
-        self.0.retain(|known| !(known.terminal == terminal && known.profile == profile));
+    fn remember(&mut self, asker: Asker, profile: &str, yes: bool, now: Now) {
+        self.0.retain(|known| !(known.asker == asker && known.profile == profile));
         if self.0.len() == ANSWERS {
             self.0.pop_front();
         }
         let until = Deadline::after(now, if yes { YES_SECONDS } else { NO_SECONDS });
-        self.0.push_back(Consent { terminal, profile: profile.to_owned(), yes, until });
+        self.0.push_back(Consent { asker, profile: profile.to_owned(), yes, until });
     }
 
     /// Asks again from here on.
@@ -81,11 +104,11 @@ impl Sessions {
             return Ok(());
         }
         let refused = |why| Err(Refusal::NotConfirmed { profile: profile.to_owned(), why });
-        let terminal = peer.pid.and_then(platform::session_of);
+        let asker = Asker::of(peer);
         // One dialog at a time: who comes second may find the answer there.
         let _alone = self.turnstile.enter(DESKTOP.to_owned()).await;
-        if let Some(terminal) = terminal
-            && let Some(yes) = self.state().consents.answer(terminal, profile, Now::read())
+        if let Some(asker) = asker
+            && let Some(yes) = self.state().consents.answer(asker, profile, Now::read())
         {
             return if yes { Ok(()) } else { refused(NoConsent::Denied) };
         }
@@ -107,8 +130,8 @@ impl Sessions {
         self.refuse_if_locked()?;
         let now = Now::read();
         let mut state = self.state();
-        if let Some(terminal) = terminal {
-            state.consents.remember(terminal, profile, why.is_none(), now);
+        if let Some(asker) = asker {
+            state.consents.remember(asker, profile, why.is_none(), now);
         }
         let Some(why) = why else {
             state.journal.note(now, peer, format!("credentials of {profile}: allowed by the person"));
@@ -140,9 +163,8 @@ impl Sessions {
 
     /// Whether a yes counts for this program still.
     fn has_confirmed(&self, profile: &str, peer: &Peer) -> bool {
-        let terminal = peer.pid.and_then(platform::session_of);
-        let answer = |terminal| self.state().consents.answer(terminal, profile, Now::read());
-        terminal.and_then(answer) == Some(true)
+        let answer = |asker| self.state().consents.answer(asker, profile, Now::read());
+        Asker::of(peer).and_then(answer) == Some(true)
     }
 
     /// Whether a profile's credentials may be given to a program without a question.
@@ -152,13 +174,13 @@ impl Sessions {
 
     /// A person typed a code for a profile, there where this program runs: that is consent.
     pub async fn consent(&self, profile: Option<&str>, peer: &Peer) {
-        let Some(terminal) = peer.pid.and_then(platform::session_of) else { return };
+        let Some(asker) = Asker::of(peer) else { return };
         let (Ok(configuration), Ok(files)) = (self.configuration(), self.files().await) else { return };
         let profile = profile.map_or_else(|| self.default_profile(&files), |name| Ok(name.to_owned()));
         if let Ok(profile) = profile
             && configuration.confirm(&profile)
         {
-            self.state().consents.remember(terminal, &profile, true, Now::read());
+            self.state().consents.remember(asker, &profile, true, Now::read());
         }
     }
 
@@ -167,9 +189,9 @@ impl Sessions {
         if !self.configuration()?.confirm(profile) {
             return Ok(());
         }
-        let terminal = peer.pid.and_then(platform::session_of);
-        match terminal {
-            Some(terminal) if self.state().consents.has_said_yes(terminal, profile) => Ok(()),
+        let asker = Asker::of(peer);
+        match asker {
+            Some(asker) if self.state().consents.has_said_yes(asker, profile) => Ok(()),
             _ => Err(Refusal::NotConfirmed { profile: profile.to_owned(), why: NoConsent::NotAsked }),
         }
     }
@@ -178,12 +200,16 @@ impl Sessions {
 fn dialog(profile: &str, peer: &Peer) -> Dialog {
     let name = |program: Option<&str>, pid: u32| format!("{} ({pid})", plain(program.unwrap_or("?")));
     let mut about = vec![format!("Give the credentials of AWS profile {} to a program?", plain(profile))];
+    if let Some(number) = peer.grant {
+        about.push(format!("It asks by the socket of grant {number}, from another host or a container."));
+    }
     if let Some(pid) = peer.pid {
         let parent = platform::parent_of(pid)
             .map(|parent| format!(", started by {}", name(platform::program_of(parent).as_deref(), parent)));
         let program = name(peer.program.as_deref(), pid);
         about.push(format!("It is {program}{}.", parent.unwrap_or_default()));
-        about.push("A yes counts for its terminal, for 10 minutes.".to_owned());
+        let whom = if peer.grant.is_some() { "the grant" } else { "its terminal" };
+        about.push(format!("A yes counts for {whom}, for 10 minutes."));
     }
     Dialog { title: format!("Credentials of {}", plain(profile)), about, note: None, wanted: Wanted::Consent }
 }
@@ -198,8 +224,8 @@ mod tests {
         Now { wall: START.wall + seconds, boot: START.boot + seconds }
     }
 
-    fn terminal(number: u32) -> Process {
-        Process { pid: number, started: 1 }
+    fn terminal(number: u32) -> Asker {
+        Asker::Terminal(Process { pid: number, started: 1 })
     }
 
     #[test]
@@ -211,10 +237,24 @@ mod tests {
         assert!(consents.has_said_yes(terminal(1), "dev"));
         assert_eq!(consents.answer(terminal(1), "prod", START), None);
         assert_eq!(consents.answer(terminal(2), "dev", START), None);
-        let same_number = Process { pid: 1, started: 2 };
+        let same_number = Asker::Terminal(Process { pid: 1, started: 2 });
         assert_eq!(consents.answer(same_number, "dev", START), None);
         consents.forget();
         assert!(!consents.has_said_yes(terminal(1), "dev"));
+    }
+
+    #[test]
+    fn a_grant_is_asked_about_by_itself() {
+        let peer = Peer { pid: Some(std::process::id()), program: None, grant: Some(3) };
+        assert_eq!(Asker::of(&peer), Some(Asker::Grant { grant: 3 }));
+        let mut consents = Consents::default();
+        consents.remember(Asker::Grant { grant: 3 }, "dev", true, START);
+        let kept: Consents = serde_json::from_slice(&serde_json::to_vec(&consents).unwrap()).unwrap();
+        assert_eq!(kept.answer(Asker::Grant { grant: 3 }, "dev", START), Some(true));
+        assert_eq!(kept.answer(Asker::Grant { grant: 4 }, "dev", START), None);
+        assert_eq!(kept.answer(terminal(3), "dev", START), None);
+        let about = dialog("dev", &peer).about.join("\n");
+        assert!(about.contains("grant 3, from another host") && about.contains("for the grant"), "{about}");
     }
 
     #[test]

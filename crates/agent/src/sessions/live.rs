@@ -87,10 +87,10 @@ impl Sessions {
         });
     }
 
-    /// Ends grants, all where none are named. Says how many.
+    /// Ends grants of either kind, or where none are named all of live access. Says how many.
     pub fn revoke(&self, grants: &[u64]) -> usize {
         let mut state = self.state();
-        let count = state.grants.revoke(grants);
+        let count = state.grants.revoke(grants) + state.sockets.end(grants);
         state.sync_leases(Now::read());
         drop(state);
         self.questions.changed();

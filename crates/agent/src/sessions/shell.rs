@@ -6,6 +6,7 @@ use super::{Sessions, margin};
 use crate::clock::Now;
 use crate::configuration::AutoPrompt;
 use crate::lease::Told;
+use crate::platform;
 use crate::profile;
 
 /// The time of a lease that no clock ends, in seconds since the epoch: the year 2100. fish takes a lease for over
@@ -19,14 +20,17 @@ enum Given {
 }
 
 impl Sessions {
-    /// What has become of a profile.
-    pub async fn shell(&self, profile: &str, live: bool) -> Result<ShellState, Refusal> {
+    /// What has become of a profile. To a shell `elsewhere`, on another host or in a container, nothing is told that
+    /// this host's shells are to tell, and nothing is asked.
+    pub async fn shell(&self, profile: &str, live: bool, elsewhere: bool) -> Result<ShellState, Refusal> {
         if live && self.state().grants.is_revoked(profile) {
-            return Ok(ShellState::Ended { reason: EndReason::Revoked, lease: None, ask: false });
+            return Ok(ShellState::Ended { reason: EndReason::Revoked, lease: None, ask: false, host: None });
         }
-        let ended = ShellState::Ended { reason: EndReason::NoSession, lease: None, ask: false };
+        let host = elsewhere.then(platform::host);
+        let ended =
+            ShellState::Ended { reason: EndReason::NoSession, lease: None, ask: false, host: host.clone() };
         let plan = profile::plan(&*self.files().await?, profile)?;
-        if let Some(locked) = self.locked_shell(profile) {
+        if let Some(locked) = self.locked_shell(profile, elsewhere) {
             return Ok(locked);
         }
         if self.known_serial(&plan).is_none() {
@@ -46,11 +50,14 @@ impl Sessions {
             } else {
                 self.give(&resolved, &last, None).map(|credentials| Given::Credentials(Box::new(credentials)))
             };
-            let given = match given {
+            let mut given = match given {
                 Ok(given) => given,
                 // In this very moment.
-                Err(refusal) => return self.locked_shell(profile).ok_or(refusal),
+                Err(refusal) => return self.locked_shell(profile, elsewhere).ok_or(refusal),
             };
+            if elsewhere && let Given::Credentials(credentials) = &mut given {
+                credentials.lease = None;
+            }
             if live {
                 self.questions.changed();
             }
@@ -61,11 +68,11 @@ impl Sessions {
             let mut state = self.state();
             let level = state.level(&resolved.root, now);
             let number = state.vault.number(&resolved.root, now);
-            let first = level > 0 && state.told.insert((number, level));
+            let first = level > 0 && !elsewhere && state.told.insert((number, level));
             let ends_in = if first { state.vault.left(&resolved.root, now) } else { None };
             let terminal = resolved.configuration.terminal_notification.filter(|_| first);
             let asks = resolved.configuration.auto_prompt == AutoPrompt::Expiring;
-            let ask = asks && level > 0 && !state.put_off.contains(&resolved.root);
+            let ask = asks && !elsewhere && level > 0 && !state.put_off.contains(&resolved.root);
             return Ok(match given {
                 Given::Credentials(credentials) => ShellState::Ready { credentials, ends_in, terminal, ask },
                 Given::Live(live) => ShellState::Live { live, ends_in, terminal, ask },
@@ -77,9 +84,9 @@ impl Sessions {
         let role_alone = state.vault.left(&resolved.root, now).is_some();
         let expired = state.vault.has_expired(&resolved.root);
         let wants = resolved.configuration.auto_prompt != AutoPrompt::Never;
-        let ask = expired && wants && !state.put_off.contains(&resolved.root);
+        let ask = expired && wants && !elsewhere && !state.put_off.contains(&resolved.root);
         let missing = if role_alone { last } else { resolved.root.clone() };
-        let lease = state.leases.as_mut();
+        let lease = state.leases.as_mut().filter(|_| !elsewhere);
         let lease =
             lease.and_then(|leases| leases.give(profile, Told::Ended { missing }, NEVER_OVER, "").ok());
         drop(guard);
@@ -88,18 +95,19 @@ impl Sessions {
             self.wanted(profile);
         }
         let reason = if expired { EndReason::Expired } else { EndReason::NoSession };
-        Ok(ShellState::Ended { reason, lease, ask })
+        Ok(ShellState::Ended { reason, lease, ask, host })
     }
 
     /// What a shell is told while nothing is given out.
-    fn locked_shell(&self, profile: &str) -> Option<ShellState> {
+    fn locked_shell(&self, profile: &str, elsewhere: bool) -> Option<ShellState> {
         let mut state = self.state();
         if !state.lock.is_closed() {
             return None;
         }
-        let lease = state.leases.as_mut();
+        let lease = state.leases.as_mut().filter(|_| !elsewhere);
         let lease = lease.and_then(|leases| leases.give(profile, Told::Locked, NEVER_OVER, "").ok());
-        Some(ShellState::Ended { reason: EndReason::Locked, lease, ask: false })
+        let host = elsewhere.then(platform::host);
+        Some(ShellState::Ended { reason: EndReason::Locked, lease, ask: false, host })
     }
 
     /// The watch renews the role of a profile.

@@ -1,5 +1,7 @@
 //! `mfa-agent agent`: the daemon itself.
 
+mod grant;
+
 use protocol::{Refusal, Reply, Request};
 
 use crate::agent::{self, Agent, unexpected};
@@ -17,6 +19,8 @@ pub fn run(args: &args::Agent, color: Color, environment: &Environment) -> Resul
         args::Agent::Restart => restart(&Agent::locate(environment)?),
         args::Agent::Status { json } => super::status::run(None, *json, color, environment),
         args::Agent::Log => log(&Agent::locate(environment)?),
+        args::Agent::Grant(args) => grant::grant(args, environment),
+        args::Agent::Revoke(args) => grant::revoke(args, environment),
     }
 }
 
@@ -115,7 +119,8 @@ fn log(agent: &Agent) -> Result<(), Failure> {
             (Some(program), None) => format!("{program}: "),
             (None, None) => String::new(),
         };
-        let line = format!("{} {asker}{}", clock::moment(entry.at), entry.event);
+        let grant = entry.grant.map(|number| format!("by grant {number}: ")).unwrap_or_default();
+        let line = format!("{} {asker}{grant}{}", clock::moment(entry.at), entry.event);
         text.push_str(&protocol::sanitize::sanitize(&line));
         text.push('\n');
     }

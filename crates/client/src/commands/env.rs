@@ -8,6 +8,7 @@ use protocol::{Ask, Credentials, Live, Reply, Request};
 
 use crate::agent::{Agent, unexpected};
 use crate::args::Env;
+use crate::clock;
 use crate::environment::{Environment, is_set_to};
 use crate::failure::{Exit, Failure};
 use crate::mfa::Asker;
@@ -40,7 +41,13 @@ pub const CREDENTIALS: [&str; 5] = [
     "AWS_SESSION_EXPIRATION",
 ];
 /// What tells a shell whose credentials it has, and as long as what.
-pub const OURS: [&str; 4] = ["MFA_AGENT_PROFILE", "MFA_AGENT_LEASE", "MFA_AGENT_EXP", "MFA_AGENT_LIVE"];
+const OURS: [&str; 4] = ["MFA_AGENT_PROFILE", "MFA_AGENT_LEASE", "MFA_AGENT_EXP", "MFA_AGENT_LIVE"];
+/// What tells a shell that cannot see its lease when to ask the agent instead.
+pub const LOOK: &str = "MFA_AGENT_LOOK";
+/// A file that is always there. As a shell's lease it leaves all to the clock.
+pub const ALWAYS_THERE: &str = "/";
+/// How often such a shell asks, in seconds.
+const LOOK_SECONDS: u64 = 60;
 /// What is set where the profile has a region.
 const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// How often credentials may turn out to need another code, as when a session ends at that very moment.
@@ -236,10 +243,14 @@ pub fn changes(
         }
     }
     export("MFA_AGENT_PROFILE", common.profile.as_bytes());
-    if let Some(lease) = &lease {
-        export("MFA_AGENT_LEASE", shell::bytes(lease.as_os_str()));
+    match &lease {
+        Some(lease) => export("MFA_AGENT_LEASE", shell::bytes(lease.as_os_str())),
+        None => export("MFA_AGENT_LEASE", ALWAYS_THERE.as_bytes()),
     }
     export("MFA_AGENT_EXP", common.expires_at.to_string().as_bytes());
+    if lease.is_none() {
+        export(LOOK, next_look(common.tail).as_bytes());
+    }
     if matches!(given, Given::Live(_)) {
         export("MFA_AGENT_LIVE", b"1");
     }
@@ -267,8 +278,8 @@ pub fn changes(
             change(name, None);
         }
     }
-    if lease.is_none() {
-        change("MFA_AGENT_LEASE", None);
+    if lease.is_some() && environment.look.is_some() {
+        change(LOOK, None);
     }
     // What the profile before this one set beside credentials goes with it.
     let own = environment.own_profile.as_deref().filter(|own| *own != OsStr::new(common.profile));
@@ -280,9 +291,21 @@ pub fn changes(
     Ok(())
 }
 
+/// When a shell without a lease asks the agent next, and the end of the id of the key that it has.
+pub fn next_look(tail: &str) -> String {
+    format!("{}-{tail}", clock::now() + LOOK_SECONDS)
+}
+
+/// The variables by which a shell is managed, as far as it may have them.
+pub fn ours(environment: &Environment) -> impl Iterator<Item = &'static str> {
+    OURS.into_iter().chain(environment.look.as_ref().map(|_| LOOK))
+}
+
 /// What credentials and live access have in common.
 struct Common<'a> {
     profile: &'a str,
+    /// How a lease's name ends.
+    tail: &'a str,
     expiration: &'a str,
     expires_at: u64,
     region: Option<&'a str>,
@@ -302,6 +325,10 @@ impl<'a> Common<'a> {
     fn of_keys(credentials: &'a Credentials) -> Self {
         Self {
             profile: &credentials.profile,
+            tail: credentials
+                .access_key_id
+                .get(credentials.access_key_id.len().saturating_sub(4)..)
+                .unwrap_or_default(),
             expiration: &credentials.expiration,
             expires_at: credentials.expires_at,
             region: credentials.region.as_deref(),
@@ -314,6 +341,7 @@ impl<'a> Common<'a> {
     fn of_live(live: &'a Live) -> Self {
         Self {
             profile: &live.profile,
+            tail: "live",
             expiration: &live.expiration,
             expires_at: live.expires_at,
             region: live.region.as_deref(),
@@ -395,7 +423,7 @@ fn made_of(text: &str, alphabet: fn(u8) -> bool) -> bool {
 pub fn unset(shell: Shell, environment: &Environment) -> WipedBytes {
     let mut script = WipedBytes::with_capacity(1024);
     shell.begin(&mut script);
-    for name in CREDENTIALS.into_iter().chain(LIVE).chain(OURS) {
+    for name in CREDENTIALS.into_iter().chain(LIVE).chain(ours(environment)) {
         shell.unset(&mut script, name);
     }
     if let Some(own) = &environment.own_profile {
@@ -440,7 +468,7 @@ fn may_be_set(name: &str) -> bool {
 
 /// One of the variables that we set ourselves.
 fn is_reserved(name: &str) -> bool {
-    let ours = CREDENTIALS.iter().chain(&OURS).chain(&IN_THE_WAY).chain(&LIVE).chain(&REGIONS);
+    let ours = CREDENTIALS.iter().chain(&OURS).chain([&LOOK]).chain(&IN_THE_WAY).chain(&LIVE).chain(&REGIONS);
     ours.chain(&IN_THE_WAY_OF_LIVE).any(|ours| *ours == name)
 }
 

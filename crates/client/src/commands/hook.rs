@@ -7,18 +7,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use protocol::sanitize::sanitize;
 use protocol::{EndReason, Reply, Request, ShellState, TerminalNotification};
 
-use super::env::{self, Access, Given};
+use super::env::{self, ALWAYS_THERE, Access, Given, LOOK};
 use crate::agent::Agent;
 use crate::args::{Code, Hook, Use};
-use crate::environment::Environment;
+use crate::environment::{Consumed, Environment};
 use crate::failure::{Exit, Failure};
 use crate::mfa::Asker;
 use crate::output::{self, WipedBytes};
 use crate::shell::{self, Shell, word};
-use crate::{platform, regions, span};
-
-/// A file that is always there. As a shell's lease it leaves all to the clock.
-const ALWAYS_THERE: &str = "/";
+use crate::{clock, platform, regions, span};
 
 /// How long a prompt leaves an agent alone that did not answer, in seconds.
 const RETRY_SECONDS: u64 = 30;
@@ -48,11 +45,11 @@ pub fn use_without_hook(args: &Use) -> Result<(), Failure> {
 /// to its end: nobody asks again.
 pub fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<(), Failure> {
     let Some(profile) = environment.own_profile.as_deref().and_then(OsStr::to_str) else {
-        return output::data(stop_managing(shell).bytes());
+        return output::data(stop_managing(shell, environment).bytes());
     };
     if key_is_foreign(environment) || other_profile_is_set(environment) {
         // The person set keys or another profile by hand: they are not ours to touch.
-        return output::data(stop_managing(shell).bytes());
+        return output::data(stop_managing(shell, environment).bytes());
     }
     let agent = Agent::locate(environment);
     let live = environment.live;
@@ -73,25 +70,17 @@ pub fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<()
             tell_end(profile, ends_in, terminal);
             ready(shell, &Given::Live(*access), agent, environment, ask && !command)?
         }
-        (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Ended { reason, lease, ask }))))) => {
+        (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Ended { reason, lease, ask, host }))))) => {
             let lease = lease.as_deref().and_then(|name| env::lease(agent, name));
-            if !ask || command {
-                aside(&match reason {
-                    EndReason::Expired => {
-                        format!("{profile}: the session has expired; mfa-agent use {}", word(profile))
-                    }
-                    EndReason::NoSession => format!("{profile}: no session; mfa-agent use {}", word(profile)),
-                    EndReason::Locked => format!("{profile}: locked; mfa-agent unlock"),
-                    EndReason::Revoked => {
-                        format!("{profile}: its live access was ended; mfa-agent use {}", word(profile))
-                    }
-                });
+            // Without a lease it is asked every half minute, and said once.
+            if (!ask || command) && (lease.is_some() || !looks_again(environment)) {
+                aside(&ended(profile, reason, host.as_deref()));
             }
             // Its grant stands over an expiry and a lock, and tells programs what to do.
             let stands = live && matches!(reason, EndReason::Expired | EndReason::Locked);
             if reason == EndReason::Revoked {
                 // The person took it back: it comes again when it is asked for again.
-                let mut script = stop_managing(shell);
+                let mut script = stop_managing(shell, environment);
                 drop_live(shell, &mut script);
                 script
             } else if ask && command {
@@ -99,12 +88,18 @@ pub fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<()
                 without(shell, live && !stands)
             } else {
                 let lease = lease.as_deref().map(|path| shell::bytes(path.as_os_str()));
-                waiting(shell, lease, ask, live && !stands)
+                waiting(shell, lease, ask, live && !stands, environment)
             }
+        }
+        // The line to another host's agent is down, and what the shell has is good until its end.
+        (_, Err(_) | Ok(Ok(None) | Err(_))) if let Some(tail) = still_good(environment) => {
+            let mut script = WipedBytes::with_capacity(64);
+            shell.export(&mut script, LOOK, env::next_look(tail).as_bytes());
+            script
         }
         (_, answer) => {
             // Said once, not every half minute.
-            if environment.lease.as_deref() != Some(OsStr::new(ALWAYS_THERE)) {
+            if !looks_again(environment) {
                 let why = match answer {
                     Ok(Ok(None)) => "the agent is gone".to_owned(),
                     Ok(Ok(Some(Reply::Refused(refusal)))) => crate::message::short(&refusal),
@@ -113,7 +108,7 @@ pub fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<()
                 aside(&format!("{profile}: {why}; mfa-agent use {}", word(profile)));
             }
             // With the agent gone, its port is anybody's.
-            waiting(shell, None, false, live)
+            waiting(shell, None, false, live, environment)
         }
     };
     output::data(script.bytes())
@@ -232,8 +227,17 @@ fn drop_live(shell: Shell, script: &mut WipedBytes) {
 }
 
 /// A shell without credentials that keeps its profile, and looks again when its lease goes, or by the clock.
-fn waiting(shell: Shell, lease: Option<&[u8]>, ask: bool, without_live: bool) -> WipedBytes {
+fn waiting(
+    shell: Shell,
+    lease: Option<&[u8]>,
+    ask: bool,
+    without_live: bool,
+    environment: &Environment,
+) -> WipedBytes {
     let mut script = without(shell, without_live);
+    if environment.look.is_some() {
+        shell.unset(&mut script, LOOK);
+    }
     if let Some(lease) = lease {
         shell.export(&mut script, "MFA_AGENT_LEASE", lease);
         shell.unset(&mut script, "MFA_AGENT_EXP");
@@ -249,9 +253,9 @@ fn waiting(shell: Shell, lease: Option<&[u8]>, ask: bool, without_live: bool) ->
 }
 
 /// A shell whose credentials are none of ours, from here on.
-fn stop_managing(shell: Shell) -> WipedBytes {
+fn stop_managing(shell: Shell, environment: &Environment) -> WipedBytes {
     let mut script = WipedBytes::with_capacity(256);
-    for name in env::OURS {
+    for name in env::ours(environment) {
         shell.unset(&mut script, name);
     }
     script
@@ -262,10 +266,41 @@ fn key_is_foreign(environment: &Environment) -> bool {
     let Some(key) = &environment.key_id else { return false };
     let key = key.as_encoded_bytes();
     let tail = &key[key.len().saturating_sub(4)..];
-    match environment.lease.as_ref().map(|lease| lease.as_encoded_bytes()) {
+    let told = environment.look.as_ref().or(environment.lease.as_ref());
+    match told.map(|told| told.as_encoded_bytes()) {
         Some(lease) => lease.iter().rposition(|byte| *byte == b'-').is_none_or(|at| &lease[at + 1..] != tail),
         None => true,
     }
+}
+
+/// This shell waits without a lease, and was told why.
+fn looks_again(environment: &Environment) -> bool {
+    environment.look.is_none() && environment.lease.as_deref() == Some(OsStr::new(ALWAYS_THERE))
+}
+
+/// The end of the id of the key that this shell has, where it has no lease and the key's time is not up.
+fn still_good(environment: &Environment) -> Option<&str> {
+    let (_, tail) = environment.look.as_deref()?.to_str()?.rsplit_once('-')?;
+    let is_tail = tail.len() <= 4 && tail.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_good = Consumed::read().expires_at.is_some_and(|expires_at| expires_at > clock::now());
+    (is_tail && is_good).then_some(tail)
+}
+
+/// Why a shell has no credentials, and what is to be done, on which host.
+fn ended(profile: &str, reason: EndReason, host: Option<&str>) -> String {
+    let what = match reason {
+        EndReason::Expired => "the session has expired",
+        EndReason::NoSession => "no session",
+        EndReason::Locked => "locked",
+        EndReason::Revoked => "its live access was ended",
+    };
+    let mend = match (reason, host) {
+        (EndReason::Locked, _) => "mfa-agent unlock".to_owned(),
+        (_, Some(_)) => format!("mfa-agent login {}", word(profile)),
+        (_, None) => format!("mfa-agent use {}", word(profile)),
+    };
+    let on = host.map(|host| format!("on {host}: ")).unwrap_or_default();
+    format!("{profile}: {what}; {on}{mend}")
 }
 
 /// The person has named another profile since this shell was given its own, which took `AWS_PROFILE` away.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::{Grant, Memory, Session, SessionKind, Status, frame};
+use protocol::{Grant, GrantedSocket, Memory, Session, SessionKind, Status, frame};
 
 use crate::agent::Agent;
 use crate::args::Color;
@@ -65,6 +65,7 @@ fn ask(profile: Option<&str>, environment: &Environment) -> Result<Status, Failu
     if let Some(profile) = profile {
         status.sessions.retain(|session| session.profiles.iter().any(|name| name == profile));
         status.grants.retain(|grant| grant.profile == profile);
+        status.sockets.retain(|socket| socket.profiles.iter().any(|name| name == profile));
         if status.sessions.is_empty() {
             return Err(Failure::new(Exit::NeedsCode, format!("no session is held for {profile}"))
                 .hint(format!("mfa-agent login {}", word(profile))));
@@ -107,6 +108,9 @@ fn text(status: &Status, look: Look) -> String {
     {
         text.extend(["\nLive access at ", address, ":\n", &grants(&status.grants)]);
     }
+    if !status.sockets.is_empty() {
+        text.extend(["\nGranted sockets:\n", &sockets(&status.sockets)]);
+    }
     let uptime = span::of(u32::try_from(status.uptime).unwrap_or(u32::MAX));
     let mut lines =
         vec![format!("agent {}, pid {}, up {uptime}, at {}", status.version, status.pid, status.socket)];
@@ -134,7 +138,10 @@ fn text(status: &Status, look: Look) -> String {
             }
         ));
     }
-    lines.push(format!("reads {}", status.config_files.join(", ")));
+    // A granted socket does not tell.
+    if !status.config_files.is_empty() {
+        lines.push(format!("reads {}", status.config_files.join(", ")));
+    }
     lines.extend(status.environment.iter().map(|(name, value)| format!("with {name}={value}")));
     text.push('\n');
     for line in lines {
@@ -206,6 +213,20 @@ fn grants(grants: &[Grant]) -> String {
     table::of(&rows)
 }
 
+fn sockets(sockets: &[GrantedSocket]) -> String {
+    let mut rows = vec![["NUMBER", "PROFILES", "LEFT", "LAST USED", "SOCKET"].map(str::to_owned)];
+    rows.extend(sockets.iter().map(|socket| {
+        [
+            socket.number.to_string(),
+            socket.profiles.join(", "),
+            span::of(u32::try_from(socket.seconds_left).unwrap_or(u32::MAX)),
+            socket.last_used.map_or_else(|| "never".to_owned(), clock::time_of_day),
+            socket.socket.clone(),
+        ]
+    }));
+    table::of(&rows)
+}
+
 /// How much of its time a session has left.
 fn bar(session: &Session, look: Look) -> String {
     let share = session.seconds_left.min(session.duration) * BAR;
@@ -257,7 +278,33 @@ mod tests {
             left_out: 0,
             live: None,
             grants: Vec::new(),
+            sockets: Vec::new(),
         }
+    }
+
+    #[test]
+    fn granted_sockets_are_listed() {
+        let socket = GrantedSocket {
+            number: 3,
+            profiles: vec!["dev".to_owned(), "ops".to_owned()],
+            socket: "/run/user/1/mfa-agent/grant/3-0123456789abcdef".to_owned(),
+            since: 0,
+            expires_at: 3_600,
+            seconds_left: 3_600,
+            last_used: None,
+        };
+        let used = GrantedSocket { number: 12, last_used: Some(0), ..socket.clone() };
+        let status = Status { sockets: vec![socket, used], config_files: Vec::new(), ..status() };
+        let plain = text(&status, Look { unicode: false, color: false });
+        let expected = format!(
+            "\nGranted sockets:\n\
+             NUMBER  PROFILES  LEFT  LAST USED  SOCKET\n\
+             3       dev, ops  1h    never      /run/user/1/mfa-agent/grant/3-0123456789abcdef\n\
+             12      dev, ops  1h    {}  /run/user/1/mfa-agent/grant/3-0123456789abcdef\n\n",
+            clock::time_of_day(0)
+        );
+        assert!(plain.contains(&expected), "{plain}");
+        assert!(!plain.contains("reads"), "{plain}");
     }
 
     #[test]

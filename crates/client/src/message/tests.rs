@@ -70,6 +70,35 @@ fn codes() {
 }
 
 #[test]
+fn on_a_granted_socket() {
+    let host = || text("laptop");
+    assert_eq!(
+        reads(&Refusal::NotGranted { profiles: vec![text("dev"), text("ops")], host: host() }),
+        "6: this socket was granted for dev, ops, and does nothing else | on laptop: mfa-agent agent grant PROFILE"
+    );
+    let not_here = |why| reads(&Refusal::NotHere { profile: text("dev"), host: host(), why });
+    assert_eq!(
+        [NotHere::NoSession, NotHere::Expired, NotHere::TooShort, NotHere::Locked, NotHere::Configuration]
+            .map(not_here),
+        [
+            "3: there is no session of dev, and codes are not typed here | on laptop: mfa-agent login dev",
+            "3: the session of dev has expired, and codes are not typed here | on laptop: mfa-agent login dev",
+            "3: the session of dev ends earlier than that, and codes are not typed here | on laptop: mfa-agent login dev --force",
+            "6: the agent is locked | on laptop: mfa-agent unlock",
+            "5: dev cannot work | on laptop: mfa-agent doctor dev",
+        ]
+    );
+    assert_eq!(
+        reads(&Refusal::GrantOver),
+        "6: the grant of this socket is over | where the agent runs: mfa-agent agent grant PROFILE"
+    );
+    assert_eq!(
+        reads(&Refusal::NoGrant { problem: text("16 are the most") }),
+        "6: the agent cannot grant a socket: 16 are the most | mfa-agent status shows the grants, mfa-agent agent revoke ends them"
+    );
+}
+
+#[test]
 fn profiles_and_files() {
     let files = || vec![text("/home/a/.aws/config"), text("/home/a/.aws/credentials")];
     assert_eq!(

@@ -53,14 +53,79 @@ fn statements_in_a_fixed_order() {
 }
 
 #[test]
-fn a_lease_that_is_not_here_is_not_told() {
+fn where_the_lease_is_not_here_the_shell_asks_by_the_clock() {
     let stub = Stub::new();
-    let expected = format!(
-        "{SETS}export MFA_AGENT_PROFILE='dev';\nexport MFA_AGENT_EXP='1793902807';\n{UNSETS}unset MFA_AGENT_LEASE;\n"
-    );
     for name in ["gone", "../sock", "", ".", "..", "a\\u0000b"] {
         let reply = credentials(&format!(r#""lease":"{name}""#));
-        assert_eq!(printed(&stub, "env dev --shell posix", &[], &reply).1, expected, "{name}");
+        let before = now();
+        let (_, stdout, _) = printed(&stub, "env dev --shell posix", &[], &reply);
+        let (head, rest) = stdout.split_once("export MFA_AGENT_LOOK='").unwrap();
+        let (look, tail) = rest.split_once("';\n").unwrap();
+        let expected = "export MFA_AGENT_PROFILE='dev';\nexport MFA_AGENT_LEASE='/';\nexport MFA_AGENT_EXP='1793902807';\n";
+        assert_eq!((head, tail), (format!("{SETS}{expected}").as_str(), UNSETS), "{name}");
+        // In a minute, and the end of the key's id.
+        let (at, key) = look.split_once('-').unwrap();
+        assert!((before + 60..=now() + 60).contains(&at.parse().unwrap()) && key == "MPLE", "{look}");
+    }
+    // Back with a lease, there is nothing left of it.
+    let lease = stub.folder.path().join("mfa-agent/lease");
+    std::fs::create_dir(&lease).unwrap();
+    std::fs::write(lease.join("l1"), "").unwrap();
+    let variables = [("MFA_AGENT_LOOK", "1793902807-MPLE")];
+    let (_, stdout, _) = printed(&stub, "env dev --shell posix", &variables, &credentials(r#""lease":"l1""#));
+    assert!(stdout.contains("lease/l1'") && stdout.ends_with("unset MFA_AGENT_LOOK;\n"), "{stdout}");
+    let output = stub.client("env --unset --shell posix").envs(variables).output().unwrap();
+    assert!(ended(&output).1.contains("unset MFA_AGENT_LOOK;\n"), "{output:?}");
+}
+
+/// Seconds since the epoch.
+fn now() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
+}
+
+#[test]
+fn a_prompt_without_a_lease_keeps_what_is_good_while_the_line_is_down_and_drops_it_at_its_end() {
+    let stub = Stub::new();
+    std::fs::remove_file(stub.socket()).unwrap();
+    let look = ("MFA_AGENT_LOOK", "1793902807-MPLE");
+    let shell = |look: (&'static str, &'static str), expires_at: u64| {
+        let mut client = stub.client("hook sync --shell posix");
+        client.envs([look, ("MFA_AGENT_LEASE", "/"), ("MFA_AGENT_PROFILE", "dev")]);
+        client.envs([("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE")]);
+        ended(&client.env("MFA_AGENT_EXP", expires_at.to_string()).output().unwrap())
+    };
+    let (status, stdout, stderr) = shell(look, now() + 3_600);
+    assert_eq!((status, stderr.as_str(), stdout.lines().count()), (0, "", 1), "{stdout}");
+    assert!(stdout.starts_with("export MFA_AGENT_LOOK='") && stdout.ends_with("-MPLE';\n"), "{stdout}");
+    let (_, stdout, stderr) = shell(look, now() - 1);
+    assert!(stdout.contains("unset AWS_SECRET_ACCESS_KEY;\n"), "{stdout}");
+    assert!(stdout.contains("unset MFA_AGENT_LOOK;\n") && stdout.contains("LEASE='/'"), "{stdout}");
+    assert!(stderr.contains("the agent is gone"), "{stderr}");
+    // A key that the person set by hand is not ours, here either.
+    let (_, stdout, _) = shell(("MFA_AGENT_LOOK", "1793902807-WXYZ"), now() + 3_600);
+    assert!(stdout.contains("unset MFA_AGENT_PROFILE;\n"), "{stdout}");
+    assert!(stdout.contains("unset MFA_AGENT_LOOK;\n") && !stdout.contains("AWS_SECRET"), "{stdout}");
+}
+
+#[test]
+fn a_prompt_without_a_lease_is_told_once_on_which_host_to_log_in() {
+    let stub = Stub::new();
+    let reply = r#"{"shell":{"ended":{"reason":"expired","ask":false,"host":"laptop"}}}"#;
+    let line = "mfa-agent: dev: the session has expired; on laptop: mfa-agent login dev\n";
+    for (look, told) in [(Some("1793902807-MPLE"), line), (None, "")] {
+        let mut client = stub.client("hook sync --shell posix");
+        client.envs([
+            ("MFA_AGENT_LEASE", "/"),
+            ("MFA_AGENT_PROFILE", "dev"),
+            ("MFA_AGENT_EXP", "1793902807"),
+        ]);
+        client.envs(look.map(|look| ("MFA_AGENT_LOOK", look)));
+        client.envs(look.map(|_| ("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE")));
+        let child = client.spawn().unwrap();
+        drop(stub.expect("\"shell\"").reply(reply));
+        let (status, stdout, stderr) = end(child);
+        assert_eq!((status, stderr.as_str()), (0, told));
+        assert!(stdout.contains("unset AWS_SECRET_ACCESS_KEY;\n"), "{stdout}");
     }
 }
 
@@ -69,7 +134,7 @@ fn fish_gets_fish() {
     let stub = Stub::new();
     let (_, stdout, _) = printed(&stub, "env dev --shell fish", &[], CREDENTIALS);
     assert!(stdout.starts_with("set -gx AWS_ACCESS_KEY_ID 'ASIAIOSFODNN7EXAMPLE';\n"), "{stdout}");
-    assert!(stdout.ends_with("set -ge MFA_AGENT_LEASE; or true;\n"), "{stdout}");
+    assert!(stdout.ends_with("set -ge MFA_AGENT_LIVE; or true;\n"), "{stdout}");
 }
 
 #[test]

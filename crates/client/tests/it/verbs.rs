@@ -130,6 +130,45 @@ fn the_agent_is_looked_at_and_ended() {
 }
 
 #[test]
+fn a_grant_prints_its_path_and_says_how_it_ends() {
+    let stub = Stub::new();
+    let reply = r#"{"granted":{"number":3,"profiles":["dev","ops"],"socket":"/run/user/1/mfa-agent/grant/3-0123456789abcdef","since":1,"expires_at":1793902807,"seconds_left":3600}}"#;
+    for (arguments, asked) in [
+        (
+            "agent grant --profile dev --profile ops --expires 8h",
+            r#"{"profiles":["dev","ops"],"duration":28800}"#,
+        ),
+        ("agent grant dev ops", r#"{"profiles":["dev","ops"],"duration":43200}"#),
+    ] {
+        let (line, (status, stdout, stderr)) = answered(&stub, arguments, reply);
+        assert!(line.contains(asked), "{line}");
+        assert_eq!((status, stdout.as_str()), (0, "/run/user/1/mfa-agent/grant/3-0123456789abcdef\n"));
+        assert!(stderr.starts_with("grant 3 gives out dev, ops until "), "{stderr}");
+        assert!(stderr.ends_with("18:20 UTC; mfa-agent agent revoke 3 ends it\n"), "{stderr}");
+    }
+    for arguments in
+        ["agent grant", "agent grant dev --expires 59s", "agent grant dev --expires 721h", "agent revoke"]
+    {
+        assert_eq!(ended(&stub.client(arguments).output().unwrap()).0, 2, "{arguments}");
+    }
+    let (line, (status, _, stderr)) = answered(&stub, "agent revoke 3", r#"{"revoked":{"grants":1}}"#);
+    assert!(line.contains(r#"{"revoke":{"grants":[3]}}"#), "{line}");
+    assert_eq!((status, stderr.as_str()), (0, "1 grant ended\n"));
+    let (_, (status, _, stderr)) = answered(&stub, "agent revoke 4", r#"{"revoked":{"grants":0}}"#);
+    assert_eq!(
+        (status, stderr.as_str()),
+        (1, "mfa-agent: there is no such grant\nhint: mfa-agent status lists them\n")
+    );
+    // Without a grant nothing is revoked: no number would mean all of live access.
+    let (_, (status, _, stderr)) = answered(&stub, "agent revoke --all", STATUS);
+    assert_eq!((status, stderr.as_str()), (0, "no grant to end\n"));
+    let log =
+        r#"{"log":[{"at":1793902807,"pid":7,"program":"ssh","grant":3,"event":"credentials of dev: done"}]}"#;
+    let (_, (_, stdout, _)) = answered(&stub, "agent log", log);
+    assert_eq!(stdout, "18:20:07 UTC ssh[7]: by grant 3: credentials of dev: done\n");
+}
+
+#[test]
 fn help_and_version_go_to_stdout() {
     let stub = Stub::new();
     let (status, stdout, _) = ended(&stub.client("--version").output().unwrap());
