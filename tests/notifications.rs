@@ -554,3 +554,54 @@ fn a_restart_takes_the_notification_along() {
     let third = server.wait_for(3).arguments;
     assert!(third.contains("ends in 2 min"), "{third}");
 }
+
+/// Waits until IAM was asked for the account's name, and the agent knows what came of it.
+#[track_caller]
+fn wait_for_alias_call(sandbox: &Sandbox) {
+    wait_until("IAM is asked", || sandbox.simulator.calls_of("ListAccountAliases").len() == 1);
+}
+
+#[test]
+fn an_account_is_called_by_its_alias_which_is_asked_for_once() {
+    let (sandbox, bus, clock) = machine();
+    let server = bus.server(USUAL);
+    sandbox.simulator.name_account(ACCOUNT, "company");
+    sandbox.log_in("dev");
+    advance(&sandbox, &clock, 43_200 - 700);
+    assert!(sandbox.simulator.calls_of("ListAccountAliases").is_empty(), "a login makes no further call");
+    assert!(sandbox.run(&["status"]).stdout.contains("dev       111122223333  mfa"));
+    advance(&sandbox, &clock, 43_200 - 620);
+    wait_for_alias_call(&sandbox);
+    let Reply::Status(status) = sandbox.ask(Request::Status) else { panic!() };
+    assert!(status.sessions[0].next_notification.is_some_and(|left| left <= 20), "{status:?}");
+    wait_until("status shows it", || {
+        sandbox.run(&["status"]).stdout.contains("dev       company (111122223333)  mfa")
+    });
+    assert!(sandbox.run(&["status", "--json"]).stdout.contains(r#""account_alias": "company""#));
+    advance(&sandbox, &clock, 43_200 - 599);
+    assert!(server.wait_for(1).arguments.contains("\"Account company (111122223333)\""));
+    // A restart forgets nothing of it.
+    assert_eq!(sandbox.run(&["agent", "restart"]).status, 0);
+    server.wait_for(2);
+    advance(&sandbox, &clock, 43_200 - 119);
+    assert!(server.wait_for(3).arguments.contains("\"Account company (111122223333)\""));
+    assert_eq!(sandbox.simulator.calls_of("ListAccountAliases").len(), 1);
+}
+
+#[test]
+fn where_iam_does_not_tell_the_alias_nothing_waits_and_nobody_asks_again() {
+    let (sandbox, bus, clock) = machine();
+    let server = bus.server(USUAL);
+    sandbox.alice.deny("iam:ListAccountAliases");
+    sandbox.log_in("dev");
+    // There was no time to ask before.
+    advance(&sandbox, &clock, 43_200 - 599);
+    assert!(server.wait_for(1).arguments.contains("\"Account 111122223333\""));
+    wait_for_alias_call(&sandbox);
+    advance(&sandbox, &clock, 43_200 - 119);
+    assert!(server.wait_for(2).arguments.contains("\"Account 111122223333\""));
+    assert_eq!(sandbox.run(&["login", "dev", "--force", "--code", &sandbox.code()]).status, 0);
+    advance(&sandbox, &clock, 86_400 - 719);
+    assert!(server.wait_for(3).arguments.contains("\"Account 111122223333\""));
+    assert_eq!(sandbox.simulator.calls_of("ListAccountAliases").len(), 1);
+}

@@ -150,6 +150,10 @@ impl Bus {
             pid = self.process_of(NOTIFICATIONS);
             pid.is_some()
         });
+        // It owns its name before it has begun its log anew; it answers after that.
+        let ping =
+            ["--object-path", "/org/freedesktop/Notifications", "--method", "org.freedesktop.DBus.Peer.Ping"];
+        self.stranger("gdbus", &[&["call", "--session", "--dest", NOTIFICATIONS], &ping[..]].concat());
         Server { pid: pid.unwrap(), child, log: self.folder.join("calls"), address: self.address() }
     }
 

@@ -1,5 +1,6 @@
 //! The calls to IAM. It and `sts.rs` are the only files that name AWS's clients.
 
+mod account;
 mod devices;
 mod keys;
 mod policies;

@@ -47,6 +47,9 @@ pub struct Ending {
     pub profiles: Vec<String>,
     /// The AWS account, where it is known.
     pub account: Option<String>,
+    /// The account's name, where it is known.
+    #[serde(default)]
+    pub account_alias: Option<String>,
     /// How long it was given for, in seconds.
     pub duration: u64,
     /// Seconds left.
@@ -100,6 +103,8 @@ pub struct Entry {
     pub profiles: Vec<String>,
     /// Its account.
     pub account: Option<String>,
+    /// The account's name.
+    pub account_alias: Option<String>,
     /// Seconds left; 0 once it is over.
     pub left: u64,
 }
@@ -178,6 +183,11 @@ impl Notices {
         (due || changed).then(|| self.screen())
     }
 
+    /// Whether a session is among those on the screen.
+    pub fn shows(&self, key: &SessionKey) -> bool {
+        self.shown.contains(key)
+    }
+
     /// Seconds until something is to be told that was put off.
     pub fn next(&self, now: Now) -> Option<u64> {
         self.known.values().filter_map(|known| Some(known.put_off?.left(now))).min()
@@ -232,8 +242,9 @@ impl Notices {
             .shown
             .iter()
             .filter_map(|key| {
-                let Ending { profiles, account, left, .. } = &self.known.get(key)?.ending;
-                Some(Entry { profiles: profiles.clone(), account: account.clone(), left: *left })
+                let ending = self.known.get(key)?.ending.clone();
+                let Ending { profiles, account, account_alias, left, .. } = ending;
+                Some(Entry { profiles, account, account_alias, left })
             })
             .collect();
         entries.sort_by_key(|entry| entry.left);
@@ -271,8 +282,11 @@ impl Notice {
         let over = self.entries.iter().filter(|entry| entry.left == 0).count();
         let mut lines = Vec::new();
         let summary = match self.entries.as_slice() {
-            [Entry { profiles, account, left }] => {
-                lines.extend(account.iter().map(|account| format!("Account {account}")));
+            [Entry { profiles, account, account_alias, left }] => {
+                lines.extend(account.iter().map(|account| match account_alias {
+                    Some(alias) => format!("Account {alias} ({account})"),
+                    None => format!("Account {account}"),
+                }));
                 let names = enumerate(profiles);
                 match left {
                     0 => format!("AWS session of {names} has expired"),
@@ -281,7 +295,8 @@ impl Notice {
             }
             entries => {
                 lines.extend(entries.iter().take(NAMED).map(|entry| {
-                    let account = entry.account.iter().map(|account| format!(" ({account})"));
+                    let account = entry.account_alias.iter().chain(&entry.account).next();
+                    let account = account.iter().map(|account| format!(" ({account})"));
                     let left = if entry.left == 0 { "expired".to_owned() } else { span(entry.left) };
                     format!("{}{}: {left}", enumerate(&entry.profiles), account.collect::<String>())
                 }));
@@ -410,6 +425,7 @@ mod tests {
                 number: held.number,
                 profiles: vec![held.profile.clone()],
                 account: key.account(),
+                account_alias: None,
                 duration: held.duration,
                 left: held.deadline.left(now),
             });
@@ -569,7 +585,12 @@ mod tests {
 
     #[test]
     fn names_are_shown_as_they_are_and_harm_nothing() {
-        let entry = |name: &str| Entry { profiles: vec![name.to_owned()], account: None, left: 600 };
+        let entry = |name: &str| Entry {
+            profiles: vec![name.to_owned()],
+            account: None,
+            account_alias: None,
+            left: 600,
+        };
         let notice =
             Notice { generation: 1, entries: vec![entry("<b>a&b</b>\n\u{202e}"), entry(&"x".repeat(99))] };
         let words = notice.words(false, true);
@@ -582,5 +603,19 @@ mod tests {
             )
         );
         assert!(notice.words(false, false).body.starts_with("<b>a&b</b>"));
+    }
+
+    #[test]
+    fn an_account_is_called_by_its_name() {
+        let entry = Entry {
+            profiles: vec!["dev".to_owned()],
+            account: Some("111122223333".to_owned()),
+            account_alias: Some("company".to_owned()),
+            left: 600,
+        };
+        let mut notice = Notice { generation: 1, entries: vec![entry.clone()] };
+        assert_eq!(notice.words(true, false).body, "Account company (111122223333)");
+        notice.entries.push(Entry { account_alias: None, ..entry });
+        assert_eq!(notice.words(true, false).body, "dev (company): 10 min\ndev (111122223333): 10 min");
     }
 }

@@ -1,5 +1,6 @@
 //! The rule: have it and it is good, give it; else it needs a code; with the code ask STS, keep it, give it.
 
+mod alias;
 mod at_hand;
 mod confirm;
 mod console;
@@ -41,6 +42,7 @@ use crate::sealed::Sealer;
 use crate::sts::{Aws, CallError, Issued, Mfa, Signer, rfc3339};
 use crate::turnstile::Turnstile;
 use crate::vault::{Held, Role, SessionKey, Vault};
+use alias::Aliases;
 use confirm::Consents;
 pub use granted::not_configured;
 use lock::Lock;
@@ -113,6 +115,8 @@ pub struct State {
     looked_at: Option<Now>,
     /// Whom the desktop told of what.
     notices: Notices,
+    /// The names of accounts.
+    aliases: Aliases,
     /// The sessions that the person is renewing, after a click.
     being_renewed: BTreeSet<SessionKey>,
     /// What locks by itself.
@@ -791,8 +795,13 @@ impl State {
 
     /// What is held, for people to see.
     pub fn describe(&mut self, now: Now) -> Vec<Session> {
-        let Self { vault, notices, notify_before, .. } = self;
-        vault.describe(now, |key| notices.next_of(key, notify_before, now))
+        let Self { vault, notices, notify_before, aliases, .. } = self;
+        let mut sessions = vault.describe(now, |key| notices.next_of(key, notify_before, now));
+        for session in &mut sessions {
+            let alias = session.account.as_deref().and_then(|account| aliases.of(account));
+            session.account_alias = alias.map(str::to_owned);
+        }
+        sessions
     }
 
     /// What the process before this one had on the screen, and what it was asking for, is told of by this one.

@@ -209,6 +209,7 @@ impl Vault {
                 number: held.number,
                 profiles: held.profiles.iter().cloned().collect(),
                 account: key.account(),
+                account_alias: None,
                 duration: held.duration,
                 left: held.deadline.left(now),
             })
@@ -329,6 +330,7 @@ fn describe(key: &SessionKey, held: &Held, now: Now) -> Session {
         kind,
         profiles: held.profiles.iter().cloned().collect(),
         account: key.account(),
+        account_alias: None,
         serial: key.serial().to_owned(),
         role_arn,
         expiration: held.expiration.clone(),

@@ -62,6 +62,7 @@ fn operation(action: &str) -> Option<(Service, Handler)> {
         "GetSessionToken" => (Service::Sts, sts::get_session_token),
         "GetUser" => (Service::Iam, iam::get_user),
         "ListBuckets" => (Service::S3, s3::list_buckets),
+        "ListAccountAliases" => (Service::Iam, iam::account::list_aliases),
         "ListAccessKeys" => (Service::Iam, iam::keys::list),
         "ListMFADevices" => (Service::Iam, iam::devices::list),
         "DeleteGroupPolicy" => (Service::Iam, iam::policies::delete_group_policy),

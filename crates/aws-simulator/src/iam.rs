@@ -1,5 +1,6 @@
 //! The actions of IAM. Each group has a file of its own.
 
+pub(crate) mod account;
 pub(crate) mod devices;
 pub(crate) mod keys;
 pub(crate) mod policies;

@@ -150,6 +150,12 @@ impl Simulator {
         arn
     }
 
+    /// Names an account.
+    pub fn name_account(&self, account: &str, alias: &str) {
+        assert_account(account);
+        locked(&self.state.world).aliases.insert(account.to_owned(), alias.to_owned());
+    }
+
     /// Makes a long-term key inactive.
     pub fn deactivate_key(&self, access_key_id: &str) {
         if let Some(credential) = locked(&self.state.world).credentials.get_mut(access_key_id)

@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) decided_by: RefCell<Option<String>>,
     /// Roles by ARN.
     pub(crate) roles: BTreeMap<String, RoleRecord>,
+    /// The names of accounts; one has one at most.
+    pub(crate) aliases: BTreeMap<String, String>,
     /// The console's sign-in tokens: who they are for, and until when they can be used. Each can be once.
     pub(crate) sign_in_tokens: BTreeMap<String, (Identity, Seconds)>,
     /// What the next sessions get instead of random credentials.

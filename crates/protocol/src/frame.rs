@@ -112,6 +112,7 @@ mod tests {
             kind: crate::SessionKind::Mfa,
             profiles: vec!["x".repeat(MAX_LINE)],
             account: None,
+            account_alias: None,
             serial: String::new(),
             role_arn: None,
             expiration: String::new(),

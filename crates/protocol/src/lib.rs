@@ -549,6 +549,10 @@ pub struct Session {
     /// The AWS account, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// The account's name, in [`Reply::Status`], where IAM was asked for it: before the first notification of a session
+    /// there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_alias: Option<String>,
     /// The MFA device, as STS knows it.
     pub serial: String,
     /// The role, for a role session.

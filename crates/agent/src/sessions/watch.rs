@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 
-use super::{Sessions, margin, passed};
+use super::{Sessions, alias, margin, passed};
 use crate::clock::{self, Deadline, Now};
 use crate::journal::Peer;
 use crate::logind::{self, Logind};
-use crate::notify::{Event, Events, Notice, Screen};
+use crate::notify::{Ending, Event, Events, Notice, Screen};
 use crate::platform::Alarm;
 use crate::vault::SessionKey;
 
@@ -21,6 +21,8 @@ struct Look {
     renew: BTreeSet<String>,
     /// What the desktop shall show from here on, where that changes.
     screen: Option<Screen>,
+    /// Sessions whose accounts' names are to be asked for.
+    nameless: Vec<Ending>,
     /// Nobody is there for longer than the person wants this to stay open.
     idle_too_long: bool,
     /// Whether the machine shall wait for us before it sleeps; none where its sleep is of no interest.
@@ -44,6 +46,9 @@ impl Sessions {
             for profile in look.renew {
                 let sessions = self.clone();
                 tokio::spawn(async move { sessions.renew(&profile).await });
+            }
+            for session in look.nameless {
+                tokio::spawn(self.clone().learn_alias(session));
             }
             let again = if std::mem::take(&mut inherited) { self.state().show_again() } else { None };
             if let Some(screen) = look.screen.or(again) {
@@ -113,10 +118,28 @@ impl Sessions {
         if let Some(at) = state.retry_at.values().min() {
             next = next.min(at - now.boot);
         }
-        let endings = state.vault.endings(now);
+        let mut endings = state.vault.endings(now);
+        for ending in &mut endings {
+            let alias = ending.account.as_deref().and_then(|account| state.aliases.of(account));
+            ending.account_alias = alias.map(str::to_owned);
+        }
+        let mut strange = endings.clone();
+        strange
+            .retain(|ending| ending.account.as_ref().is_some_and(|account| !state.aliases.settles(account)));
         let expired = |key: &SessionKey| state.vault.has_expired(key);
         let screen = state.notices.look(endings, expired, &state.notify_before, now);
         next = next.min(state.notices.next(now).unwrap_or(next));
+        let mut nameless = Vec::new();
+        for ending in strange.into_iter().filter(|_| !locked) {
+            let told = state.notices.next_of(&ending.key, &state.notify_before, now).unwrap_or(0);
+            let told = if state.notices.shows(&ending.key) { 0 } else { told };
+            let account = ending.account.as_deref().unwrap_or_default();
+            match told.saturating_sub(alias::AHEAD_SECONDS) {
+                0 if state.aliases.is_to_be_asked(account, now) => nameless.push(ending),
+                0 => {}
+                ahead => next = next.min(ahead),
+            }
+        }
         let idle_left = state.idle_until.map(|until| until.left(now));
         if idle_left == Some(0) {
             state.idle_until = None;
@@ -127,6 +150,7 @@ impl Sessions {
         Look {
             renew,
             screen,
+            nameless,
             idle_too_long,
             delay_sleep,
             next: (next < u64::MAX).then(|| now.wall.saturating_add(next)),

@@ -28,6 +28,20 @@ fn listing_devices_can_be_denied() {
 }
 
 #[test]
+fn an_account_has_one_alias_or_none() {
+    let world = world();
+    let session = world.mfa_session();
+    let aliases = || wait(world.iam(&session).list_account_aliases().send()).unwrap().account_aliases;
+    assert!(aliases().is_empty());
+    world.simulator.name_account(ACCOUNT, "company");
+    assert_eq!(aliases(), ["company"]);
+    let refused = refusal(world.iam(&world.alice_keys()).list_account_aliases().send());
+    let denied = "User: arn:aws:iam::111122223333:user/alice is not authorized to perform: \
+        iam:ListAccountAliases on resource: * with an explicit deny in an identity-based policy";
+    assert_refused(&refused, 403, "AccessDenied", denied);
+}
+
+#[test]
 fn most_of_iam_needs_mfa() {
     let world = world();
     let refused = refusal(world.iam(&world.alice_keys()).list_access_keys().send());

@@ -156,7 +156,10 @@ fn sessions(sessions: &[Session], look: Look) -> String {
     rows.extend(sessions.iter().map(|session| {
         [
             session.profiles.join(", "),
-            session.account.clone().unwrap_or_else(|| "-".to_owned()),
+            match (&session.account, &session.account_alias) {
+                (Some(account), Some(alias)) => format!("{alias} ({account})"),
+                (account, _) => account.clone().unwrap_or_else(|| "-".to_owned()),
+            },
             match session.kind {
                 SessionKind::Mfa => "mfa",
                 SessionKind::Role => "role",
@@ -245,6 +248,7 @@ mod tests {
             kind: SessionKind::Mfa,
             profiles: vec!["dev".to_owned(), "prod".to_owned()],
             account: Some("111122223333".to_owned()),
+            account_alias: Some("company".to_owned()),
             serial: "arn:aws:iam::111122223333:mfa/alice".to_owned(),
             role_arn: None,
             expiration: "2026-11-05T18:20:00Z".to_owned(),
@@ -312,9 +316,9 @@ mod tests {
         let plain = text(&status(), Look { unicode: false, color: false });
         let until = clock::time_of_day(0);
         let expected = format!(
-            "PROFILES   ACCOUNT       KIND  LEFT                 UNTIL      NOTICE\n\
-             dev, prod  111122223333  mfa   11h 02m  ##########  {until}  in 10h 52m\n\
-             dev, prod  -             role  expired  ..........  {until}  -\n\n\
+            "PROFILES   ACCOUNT                 KIND  LEFT                 UNTIL      NOTICE\n\
+             dev, prod  company (111122223333)  mfa   11h 02m  ##########  {until}  in 10h 52m\n\
+             dev, prod  -                       role  expired  ..........  {until}  -\n\n\
              agent 0.1.0, pid 42, up 1m 01s, at /run/user/1/mfa-agent/sock\n\
              its program was replaced since it started: mfa-agent agent restart\n\
              2 clients wait for a code to be typed\n\
