@@ -179,17 +179,32 @@ fn a_wiping_lock_leaves_nothing_to_unlock() {
 
 #[test]
 fn a_lock_ends_with_the_last_session_behind_it() {
-    let mut sandbox = Sandbox::new();
-    let clock = sandbox.fake_clock();
-    sandbox.log_in("dev");
-    lock(&sandbox);
-    sandbox.advance(&clock, 43_201);
-    assert!(!is_locked(&sandbox));
-    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 3);
+    let sandbox = Sandbox::new();
     sandbox.log_in("dev");
     lock(&sandbox);
     assert_eq!(sandbox.run(&["logout", "--all"]).status, 0);
     assert!(!is_locked(&sandbox));
+}
+
+#[test]
+fn a_clock_that_is_past_the_end_for_a_moment_opens_no_lock() {
+    let mut sandbox = Sandbox::new();
+    let clock = sandbox.fake_clock();
+    sandbox.log_in("dev");
+    lock(&sandbox);
+    sandbox.advance(&clock, 86_400);
+    assert!(is_locked(&sandbox));
+    sandbox.advance(&clock, 0);
+    assert!(is_locked(&sandbox));
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 6);
+    assert_eq!(sandbox.run(&["unlock", "--code", &sandbox.code()]).status, 0);
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+    // Where the clock stays there, a code opens it as ever.
+    lock(&sandbox);
+    sandbox.advance(&clock, 86_400);
+    let run = sandbox.run(&["unlock", "--code", &sandbox.code()]);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
 }
 
 #[test]

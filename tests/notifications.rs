@@ -555,6 +555,29 @@ fn a_restart_takes_the_notification_along() {
     assert!(third.contains("ends in 2 min"), "{third}");
 }
 
+#[test]
+fn a_clock_that_is_past_the_end_for_a_moment_ends_nothing() {
+    let (sandbox, bus, clock) = machine();
+    let server = bus.server(USUAL);
+    sandbox.log_in("dev");
+    let before = sandbox.run(&["env", "dev", "--no-prompt"]).stdout;
+    advance(&sandbox, &clock, 86_400);
+    // While it says so, nothing is given out.
+    assert!(server.wait_for(1).arguments.contains("AWS session of dev has expired"));
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 3);
+    advance(&sandbox, &clock, 0);
+    server.wait_for_call("CloseNotification 1", 1);
+    let after = sandbox.run(&["env", "dev", "--no-prompt"]);
+    assert_eq!(after.status, 0, "{after:?}");
+    let key = |text: &str| text.lines().find(|line| line.contains("AWS_ACCESS_KEY_ID=")).map(str::to_owned);
+    assert!(key(&before).is_some());
+    assert_eq!(key(&before), key(&after.stdout));
+    assert_eq!(server.notified().len(), 1);
+    // The end itself is still to come, and is told of then.
+    advance(&sandbox, &clock, 43_201);
+    assert!(server.wait_for(2).arguments.contains("AWS session of dev has expired"));
+}
+
 /// Waits until IAM was asked for the account's name, and the agent knows what came of it.
 #[track_caller]
 fn wait_for_alias_call(sandbox: &Sandbox) {

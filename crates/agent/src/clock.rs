@@ -53,7 +53,12 @@ impl Deadline {
 
     /// Whether it is over by both clocks, not by one that jumped.
     pub fn is_over_for_certain(self, now: Now) -> bool {
-        self.wall <= now.wall && self.boot <= now.boot
+        self.wall <= now.wall && self.is_over_by_boot_clock(now)
+    }
+
+    /// Whether it is over by the clock that nobody can set.
+    pub fn is_over_by_boot_clock(self, now: Now) -> bool {
+        self.boot <= now.boot
     }
 
     /// Seconds left; 0 once it is over.

@@ -153,6 +153,10 @@ impl Notices {
                 known.again = true;
             }
             let stage = stage(spans, known.ending.left);
+            if known.ending.left > TOGETHER_SECONDS {
+                // A clock that was set back: the end is still to come.
+                known.told = known.told.min(spans.len());
+            }
             known.again &= stage > 0;
             if known.put_off.is_none() && (known.again || stage > known.told) {
                 due = true;
@@ -505,6 +509,18 @@ mod tests {
         assert_eq!(world.jump(-3_100), Some(Screen::Clear));
         let shown = world.pass(3_600);
         assert_eq!(shown.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [3_480, 3_600]);
+    }
+
+    #[test]
+    fn a_clock_that_was_past_the_end_for_a_moment_leaves_the_end_to_be_told() {
+        let mut world = World::with(&[("dev", 3_600)]);
+        let (key, held) = world.held.pop_first().unwrap();
+        world.expired.insert(key.clone());
+        assert_eq!(summary(&world.jump(86_400).unwrap()), "AWS session of dev has expired");
+        world.expired.clear();
+        world.held.insert(key, held);
+        assert_eq!(world.jump(-86_400), Some(Screen::Clear));
+        assert_eq!(summaries(&world.pass(3_600)), [(3_600, "AWS session of dev has expired".to_owned())]);
     }
 
     #[test]

@@ -830,7 +830,7 @@ impl State {
             self.lock.dissolve();
         }
         let Self { vault, leases, notify_before, told, lock, grants, .. } = self;
-        told.retain(|(number, _)| vault.holds(*number));
+        told.retain(|(number, _)| vault.may_hold(*number));
         if let Some(leases) = leases {
             leases.keep(|told| match told {
                 Told::Ready { number, root, level } => {

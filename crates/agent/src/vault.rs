@@ -11,6 +11,10 @@ use crate::notify::Ending;
 use crate::profile::{Hop, RoleContext};
 use crate::sealed::Sealed;
 
+/// How long a session is kept, and not given out, that is over by the wall clock alone, in seconds: that clock may have
+/// been set wrong for a moment.
+const DOUBT_SECONDS: u64 = 60;
+
 /// What a session is held under.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SessionKey {
@@ -150,12 +154,23 @@ impl Held {
     }
 }
 
+/// A session whose end is in doubt.
+#[derive(Debug, Serialize, Deserialize)]
+struct Doubtful {
+    held: Held,
+    /// Wiped then, by the boot-time clock.
+    until: u64,
+}
+
 /// The sessions.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Vault {
     #[serde(with = "pairs")]
     sessions: BTreeMap<SessionKey, Held>,
+    /// What is over by the wall clock alone. To everybody it is gone, until that clock comes back or it is wiped.
+    #[serde(with = "pairs")]
+    doubtful: BTreeMap<SessionKey, Doubtful>,
     /// Keys of MFA sessions that ran out, so that a question can say so.
     expired: BTreeSet<SessionKey>,
     numbers: u64,
@@ -177,7 +192,8 @@ impl Vault {
         held.number = self.numbers;
         held.profiles.insert(profile.to_owned());
         self.expired.remove(&key);
-        if let Some(older) = self.sessions.remove(&key) {
+        let doubtful = self.doubtful.remove(&key).map(|doubtful| doubtful.held);
+        if let Some(older) = self.sessions.remove(&key).or(doubtful) {
             held.profiles.extend(older.profiles);
         }
         self.sessions.insert(key, held);
@@ -216,20 +232,28 @@ impl Vault {
             .collect()
     }
 
-    /// Lets go of what is over.
+    /// Lets go of what is over. What is over by the wall clock alone comes back with that clock, if it does so soon.
     pub fn drop_expired(&mut self, now: Now) {
-        let over: Vec<SessionKey> = self
-            .sessions
-            .iter()
-            .filter(|(_, held)| held.deadline.left(now) == 0)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in over {
-            self.sessions.remove(&key);
-            if key.root() == &key {
-                self.expired.insert(key);
-            }
+        for (key, Doubtful { held, .. }) in
+            self.doubtful.extract_if(.., |_, doubtful| doubtful.held.deadline.left(now) > 0)
+        {
+            self.expired.remove(&key);
+            self.sessions.insert(key, held);
         }
+        for (key, held) in self.sessions.extract_if(.., |_, held| held.deadline.left(now) == 0) {
+            if key.root() == &key {
+                self.expired.insert(key.clone());
+            }
+            self.doubtful.insert(key, Doubtful { held, until: now.boot.saturating_add(DOUBT_SECONDS) });
+        }
+        self.doubtful.retain(|_, doubtful| {
+            doubtful.until > now.boot && !doubtful.held.deadline.is_over_by_boot_clock(now)
+        });
+    }
+
+    /// Seconds until something is wiped that is gone already.
+    pub fn next_wipe(&self, now: Now) -> Option<u64> {
+        self.doubtful.values().map(|doubtful| doubtful.until.saturating_sub(now.boot)).min()
     }
 
     /// The profiles that were served from the sessions with these numbers.
@@ -243,16 +267,21 @@ impl Vault {
         self.sessions.values().any(|held| held.number == number)
     }
 
+    /// Whether the session with this number is still held, or may be again.
+    pub fn may_hold(&self, number: u64) -> bool {
+        self.all().any(|(_, held)| held.number == number)
+    }
+
     /// Whether something is held that rests on this session, and was opened by a code that went to this endpoint.
     pub fn holds_of(&self, root: &SessionKey, endpoint: Option<&str>) -> bool {
         let rests =
             |key: &SessionKey, held: &Held| key.root() == root && held.endpoint.as_deref() == endpoint;
-        self.sessions.iter().any(|(key, held)| rests(key, held))
+        self.all().any(|(key, held)| rests(key, held))
     }
 
     /// The profiles that were served, the latest session's first.
     pub fn profiles(&self) -> Vec<String> {
-        let mut held: Vec<&Held> = self.sessions.values().collect();
+        let mut held: Vec<&Held> = self.all().map(|(_, held)| held).collect();
         held.sort_by_key(|held| std::cmp::Reverse(held.number));
         held.iter().flat_map(|held| held.profiles.iter().cloned()).collect()
     }
@@ -270,15 +299,22 @@ impl Vault {
     /// Forgets what rests on a session that a code opened, itself included. Says whether there was one.
     pub fn forget(&mut self, root: &SessionKey) -> bool {
         self.expired.remove(root);
-        let before = self.sessions.len();
+        let count = |vault: &Self| vault.sessions.len() + vault.doubtful.len();
+        let before = count(self);
         self.sessions.retain(|key, _| key.root() != root);
-        self.sessions.len() < before
+        self.doubtful.retain(|key, _| key.root() != root);
+        count(self) < before
+    }
+
+    /// What is held, and what may be again.
+    fn all(&self) -> impl Iterator<Item = (&SessionKey, &Held)> {
+        let doubtful = self.doubtful.iter().map(|(key, doubtful)| (key, &doubtful.held));
+        self.sessions.iter().chain(doubtful)
     }
 
     /// The sessions that codes opened and that served these profiles.
     pub fn roots_of(&self, profiles: &[String]) -> BTreeSet<SessionKey> {
-        self.sessions
-            .iter()
+        self.all()
             .filter(|(_, held)| profiles.iter().any(|profile| held.profiles.contains(profile)))
             .map(|(key, _)| key.root().clone())
             .collect()
@@ -286,7 +322,7 @@ impl Vault {
 
     /// All sessions that codes opened, or that are all that is left of one.
     pub fn roots(&self) -> BTreeSet<SessionKey> {
-        self.sessions.keys().map(|key| key.root().clone()).collect()
+        self.all().map(|(key, _)| key.root().clone()).collect()
     }
 
     /// How many sessions would need a new code if they were lost.
@@ -414,6 +450,70 @@ mod tests {
         assert!(vault.get(&mfa("alice"), "dev", later(900)).is_none());
         assert!(vault.has_expired(&mfa("alice")));
         assert_eq!(vault.len(later(900)), 0);
+    }
+
+    /// The wall clock is set.
+    fn set(seconds: i64, boot: u64) -> Now {
+        Now { wall: NOW.wall.saturating_add_signed(seconds), boot: NOW.boot + boot }
+    }
+
+    #[test]
+    fn a_wall_clock_that_comes_back_brings_the_session_back() {
+        let alice = mfa("alice");
+        let mut vault = Vault::default();
+        let number = vault.put(alice.clone(), "dev", held(900));
+        vault.put(role(&alice, "arn:aws:iam::111122223333:role/ops"), "ops", held(900));
+        vault.drop_expired(set(86_400, 10));
+        // Nobody gets anything of it, and it is not forgotten: a lock stays closed.
+        assert!(vault.get(&alice, "dev", set(86_400, 10)).is_none());
+        assert!(vault.describe(set(86_400, 10), |_| None).is_empty());
+        assert_eq!((vault.left(&alice, set(86_400, 10)), vault.number(&alice, set(86_400, 10))), (None, 0));
+        assert!(vault.has_expired(&alice) && !vault.holds(number) && vault.may_hold(number));
+        assert_eq!(vault.len(set(86_400, 10)), 1);
+        assert_eq!(vault.next_wipe(set(86_400, 10)), Some(DOUBT_SECONDS));
+        // A minute is not over yet.
+        assert!(vault.get(&alice, "dev", later(10 + DOUBT_SECONDS - 1)).is_some());
+        assert!(!vault.has_expired(&alice) && vault.holds(number));
+        assert_eq!(vault.describe(later(69), |_| None).len(), 2);
+        assert_eq!(vault.next_wipe(later(69)), None);
+    }
+
+    #[test]
+    fn what_stays_in_doubt_or_is_over_for_certain_is_wiped() {
+        let alice = mfa("alice");
+        let mut vault = Vault::default();
+        vault.put(alice.clone(), "dev", held(900));
+        vault.drop_expired(set(86_400, 10));
+        vault.drop_expired(set(86_410, 10 + DOUBT_SECONDS));
+        assert_eq!((vault.len(later(70)), vault.roots().len()), (0, 0));
+        // The machine slept, or it is just time: both clocks say so.
+        for end in [set(900, 900), set(86_400, 86_400), set(-86_400, 900)] {
+            vault.put(alice.clone(), "dev", held(900));
+            vault.drop_expired(end);
+            assert!(vault.sessions.is_empty() && vault.doubtful.is_empty(), "{end:?}");
+            assert!(vault.has_expired(&alice));
+        }
+        // A second apart: each clock begins its seconds at a moment of its own.
+        vault.put(alice.clone(), "dev", held(900));
+        vault.drop_expired(set(900, 899));
+        assert_eq!(vault.len(set(900, 899)), 1);
+        assert_eq!(vault.len(set(901, 900)), 0);
+    }
+
+    #[test]
+    fn what_is_in_doubt_can_be_forgotten_and_replaced() {
+        let alice = mfa("alice");
+        let mut vault = Vault::default();
+        vault.put(alice.clone(), "dev", held(900));
+        vault.drop_expired(set(86_400, 1));
+        assert_eq!(vault.roots_of(&["dev".to_owned()]), BTreeSet::from([alice.clone()]));
+        assert!(vault.forget(&alice));
+        assert!(vault.get(&alice, "dev", later(2)).is_none());
+        vault.put(alice.clone(), "dev", held(900));
+        vault.drop_expired(set(86_400, 1));
+        let number = vault.put(alice.clone(), "other", held(900));
+        assert_eq!(vault.number(&alice, later(2)), number);
+        assert_eq!(vault.describe(later(2), |_| None)[0].profiles, ["dev", "other"]);
     }
 
     #[test]

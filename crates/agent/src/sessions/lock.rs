@@ -168,10 +168,41 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use protocol::Secret;
+
     use super::*;
+    use crate::clock::Deadline;
+    use crate::sealed::Sealer;
+    use crate::sessions::State;
+    use crate::vault::{Held, SessionKey};
 
     fn at(boot: u64) -> Now {
         Now { wall: 1_800_000_000, boot }
+    }
+
+    #[test]
+    fn a_lock_ends_with_the_last_session_and_not_with_a_clock_that_is_wrong() {
+        let (start, sealer) = (at(100), Sealer::new().unwrap());
+        let key = SessionKey::Mfa {
+            key_id: String::new(),
+            serial: "arn:aws:iam::111122223333:mfa/alice".to_owned(),
+        };
+        let nothing = || sealer.seal(&Secret::new(String::new()));
+        let deadline = Deadline::after(start, 900);
+        let held = Held::new(String::new(), nothing(), nothing(), deadline, String::new(), 900, None);
+        let mut state = State::default();
+        state.vault.put(key.clone(), "dev", held);
+        state.lock.close();
+        let jumped = Now { wall: start.wall + 86_400, boot: start.boot + 1 };
+        state.sync_leases(jumped);
+        assert!(state.vault.left(&key, jumped).is_none() && state.lock.is_closed());
+        // The clock is right again: what comes back is locked as it was. A code for it counts all the time.
+        assert!(state.vault.holds_of(&key, None));
+        let right = Now { wall: start.wall + 2, boot: start.boot + 2 };
+        state.sync_leases(right);
+        assert!(state.vault.left(&key, right).is_some() && state.lock.is_closed());
+        state.sync_leases(Now { wall: start.wall + 900, boot: start.boot + 900 });
+        assert!(!state.lock.is_closed());
     }
 
     #[test]

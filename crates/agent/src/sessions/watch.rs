@@ -118,6 +118,7 @@ impl Sessions {
         if let Some(at) = state.retry_at.values().min() {
             next = next.min(at - now.boot);
         }
+        next = next.min(state.vault.next_wipe(now).unwrap_or(next));
         let mut endings = state.vault.endings(now);
         for ending in &mut endings {
             let alias = ending.account.as_deref().and_then(|account| state.aliases.of(account));
