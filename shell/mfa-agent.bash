@@ -183,7 +183,7 @@ __mfa_agent_complete() {
   COMPREPLY=()
   if [[ ${COMP_CWORD:-0} -eq 1 ]]; then
     # shellcheck disable=SC2207
-    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent aws-mfa console credential-process device doctor env exec init keys lock login logout policy profiles setup status unlock use why' -- "${COMP_WORDS[1]-}"))
+    COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent aws-mfa completions console credential-process device doctor env exec init keys lock login logout man policy profiles setup status unlock use why' -- "${COMP_WORDS[1]-}"))
   elif [[ ${COMP_WORDS[COMP_CWORD-1]-} == --region ]]; then
     # shellcheck disable=SC2207
     COMPREPLY=($(\builtin compgen -W "$("$__mfa_agent_bin" hook regions 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]-}"))

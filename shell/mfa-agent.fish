@@ -116,7 +116,7 @@ if status is-interactive
     end
 
     complete -c mfa-agent -f
-    complete -c mfa-agent -n __fish_use_subcommand -a 'agent aws-mfa console credential-process device doctor env exec init keys lock login logout policy profiles setup status unlock use why'
+    complete -c mfa-agent -n __fish_use_subcommand -a 'agent aws-mfa completions console credential-process device doctor env exec init keys lock login logout man policy profiles setup status unlock use why'
     complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and not __fish_seen_subcommand_from import list' -a 'import list'
     complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from import' -F
     complete -c mfa-agent -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from attach check detach print' -a 'attach check detach print'

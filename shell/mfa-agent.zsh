@@ -123,7 +123,7 @@ function mfa-agent {
 __mfa_agent_complete() {
   \builtin emulate -L zsh
   if ((CURRENT == 2)); then
-    compadd agent aws-mfa console credential-process device doctor env exec init keys lock login logout policy profiles setup status unlock use why
+    compadd agent aws-mfa completions console credential-process device doctor env exec init keys lock login logout man policy profiles setup status unlock use why
   elif [[ ${words[CURRENT-1]} == --region ]]; then
     compadd -- ${(f)"$("$__mfa_agent_bin" hook regions 2>/dev/null)"}
   else

@@ -27,6 +27,7 @@ mod login;
 mod mfa_process;
 mod moto;
 mod notifications;
+mod packaging;
 mod policy;
 mod profiles;
 mod prompter;

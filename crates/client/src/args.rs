@@ -156,6 +156,21 @@ pub enum Command {
         #[arg(value_enum)]
         shell: HookedShell,
     },
+    /// Print what completes the command line in a shell, for a package to install
+    #[command(
+        after_long_help = "The hook of `mfa-agent init` completes by itself.\n\nExamples:\n  mfa-agent completions bash > /usr/share/bash-completion/completions/mfa-agent\n  mfa-agent completions zsh > /usr/share/zsh/vendor-completions/_mfa-agent\n  mfa-agent completions fish > /usr/share/fish/vendor_completions.d/mfa-agent.fish"
+    )]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual's pages, for a package to install
+    Man {
+        /// Where to: mfa-agent.1 and a page for each command
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// What the hook calls; not for people
     #[command(subcommand, hide = true)]
     Hook(Hook),

@@ -2,6 +2,7 @@
 
 mod agent;
 mod aws_mfa;
+mod completions;
 mod console;
 pub mod credential_process;
 mod device;
@@ -14,6 +15,7 @@ mod keys;
 mod lock;
 mod login;
 mod logout;
+mod man;
 mod policy;
 mod profiles;
 mod setup;
@@ -54,6 +56,8 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
         Command::AwsMfa(args) => aws_mfa::run(args, profile, environment),
         Command::Use(args) => hook::use_without_hook(args),
         Command::Init { shell } => init::run(*shell),
+        Command::Completions { shell } => completions::run(*shell),
+        Command::Man { folder } => man::run(folder),
         Command::Hook(args) => hook::run(args, environment),
         Command::Agent(args) => agent::run(args, invocation.color, environment),
     }
