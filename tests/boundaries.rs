@@ -168,6 +168,7 @@ fn aws_files_are_touched_by_the_commands_that_change_them() {
             "src/key_text.rs",
             "commands/aws_mfa.rs",
             "commands/profiles.rs",
+            "device/setting.rs",
             "keys/import.rs",
             "keys/list.rs",
             "setup/settings.rs",

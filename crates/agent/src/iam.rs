@@ -49,12 +49,26 @@ impl Aws {
             IamCall::PutInlinePolicy { of, name, document } => {
                 policies::put(&change()?, of, name, document).await.map(|()| IamAnswer::Done)
             }
+            IamCall::CreateVirtualMfaDevice { name } => devices::create(&change()?, name).await,
+            IamCall::DeactivateMfaDevice { user, serial } => {
+                done(devices::deactivate(&change()?, user, serial).await)
+            }
+            IamCall::DeleteVirtualMfaDevice { serial } => done(devices::delete(&change()?, serial).await),
+            IamCall::EnableMfaDevice { user, serial, codes } => {
+                done(devices::enable(&change()?, user, serial, codes).await)
+            }
             IamCall::GetCallerIdentity => {
                 self.caller_identity(endpoint, signer).await.map(IamAnswer::CallerIdentity)
             }
             IamCall::GetUser { user } => get_user(&look()?, user.as_deref()).await.map(IamAnswer::User),
             IamCall::ListMfaDevices { user } => {
                 devices::list(&look()?, user.as_deref()).await.map(IamAnswer::MfaDevices)
+            }
+            IamCall::ListUnassignedMfaDevices { name } => {
+                devices::list_unassigned(&look()?, name).await.map(IamAnswer::VirtualMfaDevices)
+            }
+            IamCall::ResyncMfaDevice { user, serial, codes } => {
+                done(devices::resync(&change()?, user, serial, codes).await)
             }
         }
     }
@@ -84,6 +98,10 @@ async fn get_user(client: &aws_sdk_iam::Client, user: Option<&str>) -> Result<Ia
     let output = client.get_user().set_user_name(user.map(str::to_owned)).send().await;
     let user = output.map_err(|error| call_error(&error))?.user.ok_or_else(|| missing("a user"))?;
     Ok(IamUser { name: user.user_name, arn: user.arn, created_at: seconds(&user.create_date) })
+}
+
+fn done(result: Result<(), CallError>) -> Result<IamAnswer, CallError> {
+    result.map(|()| IamAnswer::Done)
 }
 
 /// Seconds since the epoch.

@@ -57,6 +57,10 @@ type Handler = fn(&mut Invocation) -> Answer;
 fn operation(action: &str) -> Option<(Service, Handler)> {
     let operation: (Service, Handler) = match action {
         "AssumeRole" => (Service::Sts, sts::assume_role),
+        "CreateVirtualMFADevice" => (Service::Iam, iam::devices::create),
+        "DeactivateMFADevice" => (Service::Iam, iam::devices::deactivate),
+        "DeleteVirtualMFADevice" => (Service::Iam, iam::devices::delete),
+        "EnableMFADevice" => (Service::Iam, iam::devices::enable),
         "GetCallerIdentity" => (Service::Sts, sts::get_caller_identity),
         "GetFederationToken" => (Service::Sts, sts::get_federation_token),
         "GetSessionToken" => (Service::Sts, sts::get_session_token),
@@ -80,6 +84,8 @@ fn operation(action: &str) -> Option<(Service, Handler)> {
         "ListUsers" => (Service::Iam, iam::policies::list_users),
         "PutGroupPolicy" => (Service::Iam, iam::policies::put_group_policy),
         "PutUserPolicy" => (Service::Iam, iam::policies::put_user_policy),
+        "ListVirtualMFADevices" => (Service::Iam, iam::devices::list_virtual),
+        "ResyncMFADevice" => (Service::Iam, iam::devices::resync),
         _ => return None,
     };
     Some(operation)

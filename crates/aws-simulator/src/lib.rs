@@ -17,6 +17,7 @@
 
 mod action;
 mod answer;
+mod base;
 mod calls;
 mod clock;
 mod control;
@@ -57,7 +58,7 @@ use clock::Clock;
 use fault::{Faults, Gates};
 use policy::Document;
 use user::ADMINISTRATOR_ACCESS;
-use world::{CredentialKind, Issued, Policies, RoleRecord, UserName, UserRecord, World};
+use world::{CredentialKind, Device, Issued, Policies, RoleRecord, UserName, UserRecord, World};
 
 /// A running server. All methods block only for as long as they say; dropping it stops the server.
 pub struct Simulator {
@@ -154,6 +155,24 @@ impl Simulator {
     pub fn name_account(&self, account: &str, alias: &str) {
         assert_account(account);
         locked(&self.state.world).aliases.insert(account.to_owned(), alias.to_owned());
+    }
+
+    /// Makes a hardware token that nobody has yet, with a serial number such as `GAHT12345678`.
+    pub fn token(&self, serial: &str) {
+        locked(&self.state.world).devices.insert(serial.to_owned(), Device::new());
+    }
+
+    /// The MFA devices that there are, enabled or not, by serial number.
+    pub fn devices(&self) -> Vec<(String, bool)> {
+        let world = locked(&self.state.world);
+        world.devices.iter().map(|(serial, device)| (serial.clone(), device.owner.is_some())).collect()
+    }
+
+    /// A device's seed, as an authenticator app takes it: base32.
+    pub fn seed(&self, serial: &str) -> String {
+        let world = locked(&self.state.world);
+        let device = world.devices.get(serial).unwrap_or_else(|| panic!("there is no device {serial}"));
+        base::base32(&device.seed)
     }
 
     /// Makes a long-term key inactive.
@@ -295,9 +314,9 @@ impl State {
     }
 
     pub(crate) fn unused_code(&self, serial: &str) -> Option<String> {
-        let step = totp::step_at(self.clock.now());
         let world = locked(&self.world);
         let device = world.devices.get(serial)?;
+        let step = totp::step_at(self.clock.now()) + device.ahead;
         let unused = device.last_accepted.map_or(step, |last| step.max(last + 1));
         (unused <= step + 1).then(|| totp::code(&device.seed, unused))
     }

@@ -29,12 +29,24 @@ pub(crate) fn accepted_step(
     seed: &[u8],
     last_accepted: Option<i64>,
     offered: &str,
-    now: Seconds,
+    current: i64,
 ) -> Option<i64> {
-    let current = step_at(now);
     (current - 1..=current + 1)
         .filter(|step| last_accepted.is_none_or(|last| *step > last))
         .find(|step| code(seed, *step) == offered)
+}
+
+/// The later step of two in a row whose codes these are, if both may be accepted now: this many steps off at most.
+pub(crate) fn accepted_pair(
+    seed: &[u8],
+    last_accepted: Option<i64>,
+    offered: [&str; 2],
+    current: i64,
+    reach: i64,
+) -> Option<i64> {
+    (current - reach..=current + reach)
+        .filter(|step| last_accepted.is_none_or(|last| *step - 1 > last))
+        .find(|step| [code(seed, step - 1), code(seed, *step)] == offered)
 }
 
 #[cfg(test)]
@@ -63,7 +75,7 @@ mod tests {
         let current = step_at(now);
         for (offset, accepted) in [(-2, false), (-1, true), (0, true), (1, true), (2, false)] {
             let offered = code(RFC_SEED, current + offset);
-            let step = accepted_step(RFC_SEED, None, &offered, now);
+            let step = accepted_step(RFC_SEED, None, &offered, current);
             assert_eq!(step, accepted.then_some(current + offset), "offset {offset}");
         }
     }
@@ -72,9 +84,24 @@ mod tests {
     fn no_step_is_accepted_twice_nor_after_a_later_one() {
         let now = 1_234_567_890;
         let current = step_at(now);
-        let offer = |offset, last| accepted_step(RFC_SEED, last, &code(RFC_SEED, current + offset), now);
+        let offer = |offset, last| accepted_step(RFC_SEED, last, &code(RFC_SEED, current + offset), current);
         assert_eq!(offer(0, Some(current)), None);
         assert_eq!(offer(-1, Some(current)), None);
         assert_eq!(offer(1, Some(current)), Some(current + 1));
+    }
+    #[test]
+    fn a_pair_is_two_steps_in_a_row_and_neither_used() {
+        let current = step_at(1_234_567_890);
+        let pair = |first: i64, second: i64, last, reach| {
+            let codes = [first, second].map(|offset| code(RFC_SEED, current + offset));
+            accepted_pair(RFC_SEED, last, [&codes[0], &codes[1]], current, reach)
+        };
+        assert_eq!(pair(-1, 0, None, 1), Some(current));
+        assert_eq!(pair(0, 1, None, 1), Some(current + 1));
+        for (first, second) in [(0, 0), (1, 0), (-1, 1), (1, 2)] {
+            assert_eq!(pair(first, second, None, 1), None, "{first} {second}");
+        }
+        assert_eq!(pair(0, 1, Some(current), 1), None);
+        assert_eq!(pair(9, 10, None, 20), Some(current + 10));
     }
 }

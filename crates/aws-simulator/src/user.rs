@@ -41,12 +41,8 @@ impl User {
     }
 
     fn add_device(&self, serial: String) -> String {
-        let device = Device {
-            owner: self.user_name(),
-            seed: random::seed(),
-            enabled_at: self.state.clock.now(),
-            last_accepted: None,
-        };
+        let owner = Some((self.user_name(), self.state.clock.now()));
+        let device = Device { owner, ..Device::new() };
         locked(&self.state.world).devices.insert(serial.clone(), device);
         serial
     }

@@ -26,6 +26,8 @@ pub(crate) const EXTERNAL_ID: Rule =
     Rule { length: 2..=1_224, pattern: r"[\w+=,.@:\/-]*", punctuation: Some("_+=,.@:/-") };
 pub(crate) const SERIAL_NUMBER: Rule =
     Rule { length: 9..=256, pattern: r"[\w+=/:,.@-]*", punctuation: Some("_+=/:,.@-") };
+pub(crate) const DEVICE_NAME: Rule =
+    Rule { length: 1..=226, pattern: r"[\w+=,.@-]+", punctuation: Some("_+=,.@-") };
 pub(crate) const SOURCE_IDENTITY: Rule = SESSION_NAME;
 pub(crate) const POLICY_ARN: Rule = ROLE_ARN;
 pub(crate) const TAG_KEY: Rule =

@@ -94,10 +94,23 @@ pub(crate) enum CredentialKind {
 }
 
 pub(crate) struct Device {
-    pub(crate) owner: UserName,
+    /// Whose it is, and since when; nobody's before it is enabled.
+    pub(crate) owner: Option<(UserName, Seconds)>,
     pub(crate) seed: Vec<u8>,
-    pub(crate) enabled_at: Seconds,
+    /// By how many steps its clock is ahead, as `ResyncMFADevice` found.
+    pub(crate) ahead: i64,
     pub(crate) last_accepted: Option<i64>,
+}
+
+impl Device {
+    /// One that nobody has yet.
+    pub(crate) fn new() -> Device {
+        Device { owner: None, seed: random::seed(), ahead: 0, last_accepted: None }
+    }
+
+    pub(crate) fn is_of(&self, user: &UserName) -> bool {
+        self.owner.as_ref().is_some_and(|(owner, _)| owner == user)
+    }
 }
 
 pub(crate) struct RoleRecord {
@@ -170,9 +183,10 @@ impl World {
         code: &str,
         now: Seconds,
     ) -> Result<(), Failure> {
-        let device = self.devices.get_mut(serial).filter(|device| device.owner == *user);
+        let device = self.devices.get_mut(serial).filter(|device| device.is_of(user));
         let device = device.ok_or_else(Failure::wrong_serial)?;
-        let step = totp::accepted_step(&device.seed, device.last_accepted, code, now);
+        let current = totp::step_at(now) + device.ahead;
+        let step = totp::accepted_step(&device.seed, device.last_accepted, code, current);
         device.last_accepted = Some(step.ok_or_else(Failure::wrong_code)?);
         Ok(())
     }

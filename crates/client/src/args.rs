@@ -17,7 +17,7 @@ use protocol::Secret;
 
 use crate::shell::Shell;
 
-pub use device::Device;
+pub use device::{Device, DeviceAdd, DeviceNamed, DeviceRemove};
 pub use grant::{Grant, Revoke};
 pub use policy::{Partition, Policy, PolicyAttach, PolicyChange, Variant};
 pub use setup::{OUTPUT_FORMATS, Setup};
@@ -128,7 +128,7 @@ pub enum Command {
         after_long_help = "Examples:\n  mfa-agent setup dev\n  mfa-agent setup dev --region eu-central-1 --output json"
     )]
     Setup(Setup),
-    /// Show the MFA devices of the user behind a profile
+    /// The MFA devices of the user behind a profile: list, add, remove them
     #[command(subcommand)]
     Device(Device),
     /// Find what is wrong, and say the command that mends it

@@ -229,6 +229,11 @@ pub fn refuses_color() -> bool {
         || var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
+/// The terminal (`TERM`) can move its cursor.
+pub fn moves_cursor() -> bool {
+    var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,7 @@ mod picker;
 mod platform;
 mod programs;
 mod prompt;
+mod qr;
 mod regions;
 mod shell;
 mod span;

@@ -212,7 +212,7 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
         Refusal::NoDevice { profile } => (
             Exit::Configuration,
             format!("the user of {profile} has no MFA device"),
-            "AWS console, Security credentials, Assign MFA device, Authenticator app".to_owned(),
+            format!("mfa-agent device add --profile {}", word(profile)),
         ),
         Refusal::SeveralDevices { profile, serials } => (
             Exit::Configuration,
@@ -414,10 +414,12 @@ fn aws(action: &str, code: &str, message: &str, problem: &AwsProblem) -> (String
         AwsProblem::Other => (
             format!("AWS refused {action}: {code}: {message}"),
             match action {
-                "signin:getSigninToken" => "begin anew: mfa-agent logout PROFILE, then this again",
-                _ => "see whether the key works at all: aws sts get-caller-identity --profile PROFILE",
-            }
-            .to_owned(),
+                "signin:getSigninToken" => "begin anew: mfa-agent logout PROFILE, then this again".to_owned(),
+                _ if action.starts_with("iam:") && code.starts_with("AccessDenied") => {
+                    format!("the user's policy must allow {action}")
+                }
+                _ => "see whether the key works at all: aws sts get-caller-identity --profile PROFILE".to_owned(),
+            },
         ),
     }
 }

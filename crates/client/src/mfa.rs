@@ -192,9 +192,9 @@ impl<'a> Asker<'a> {
         let mut note = Note::None;
         let mut tries_left = TRIES;
         loop {
-            let code = match prompt.ask(note, claim.descriptor())? {
+            let code = match prompt.ask(note, Some(claim.descriptor()))? {
                 Entry::Code(code) => code,
-                Entry::Withdrawn => return Ok(None),
+                Entry::Withdrawn | Entry::Key(_) => return Ok(None),
             };
             let request = self.opening.request(&question.profile, code);
             let reply = login(self.agent, request, prompt.interrupt())?;

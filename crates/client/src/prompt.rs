@@ -37,6 +37,8 @@ pub enum Entry {
     Code(Secret),
     /// The session came from elsewhere; nobody needs to type anything.
     Withdrawn,
+    /// One of the keys of [`Prompt::set_keys`].
+    Key(u8),
 }
 
 /// What the person should know while typing.
@@ -54,6 +56,33 @@ pub enum Note {
         /// When.
         next_at: Instant,
     },
+    /// The code after the one just typed is wanted. The device shows it then.
+    Next {
+        /// When.
+        next_at: Instant,
+    },
+    /// The same one was typed where the one after it is wanted. The device shows that then.
+    Same {
+        /// When.
+        next_at: Instant,
+    },
+}
+
+impl Note {
+    /// When the device shows the code that is waited for, and what is said until then: in full, and where there is
+    /// little room.
+    fn wait(self) -> Option<(Instant, &'static str, &'static str)> {
+        match self {
+            Self::None | Self::Wrong { .. } => None,
+            Self::Used { next_at } => {
+                Some((next_at, "that code was used already; the next one comes in", "used; next in"))
+            }
+            Self::Next { next_at } => Some((next_at, "it comes in", "in")),
+            Self::Same { next_at } => {
+                Some((next_at, "that is the same code; the next one comes in", "same; next in"))
+            }
+        }
+    }
 }
 
 /// A conversation on the terminal about one question.
@@ -68,6 +97,8 @@ pub struct Prompt<'a> {
     begun: Instant,
     /// The Enter that habit adds to the last code has not come yet.
     enter_owed: bool,
+    /// The keys that mean something beside digits.
+    keys: &'static [u8],
 }
 
 impl<'a> Prompt<'a> {
@@ -86,16 +117,39 @@ impl<'a> Prompt<'a> {
         if let Some(about) = about {
             terminal.write(&format!("{about}\n"));
         }
-        let bullet = if unicode { '•' } else { '*' };
+        let mut prompt = Self::labelled(terminal, label, unicode);
+        prompt.short_label = short_label;
+        prompt
+    }
+
+    /// Asks with these words, which end in a space.
+    pub fn labelled(terminal: &'a mut Terminal, label: String, unicode: bool) -> Self {
         Self {
             terminal,
+            short_label: label.clone(),
             label,
-            short_label,
-            bullet,
+            bullet: if unicode { '•' } else { '*' },
             patience: PATIENCE,
             begun: Instant::now(),
             enter_owed: false,
+            keys: &[],
         }
+    }
+
+    /// Asks with other words from here on.
+    pub fn set_label(&mut self, label: &str) {
+        label.clone_into(&mut self.label);
+        label.clone_into(&mut self.short_label);
+    }
+
+    /// The keys that end the question beside digits.
+    pub fn set_keys(&mut self, keys: &'static [u8]) {
+        self.keys = keys;
+    }
+
+    /// The terminal, between two questions.
+    pub fn terminal(&mut self) -> &mut Terminal {
+        self.terminal
     }
 
     /// Gives up earlier, or later.
@@ -105,7 +159,7 @@ impl<'a> Prompt<'a> {
 
     /// Takes six digits. The terminal stays without echo until the prompt is dropped, while the code is tried.
     /// `claim` is readable as soon as the question is withdrawn.
-    pub fn ask(&mut self, note: Note, claim: Descriptor<'_>) -> Result<Entry, Failure> {
+    pub fn ask(&mut self, note: Note, claim: Option<Descriptor<'_>>) -> Result<Entry, Failure> {
         if let Note::Wrong { tries_left } = note {
             let tries = if tries_left == 1 { "1 try" } else { &format!("{tries_left} tries") };
             self.terminal.write(&format!("That code was not accepted by AWS; {tries} left.\n"));
@@ -122,7 +176,7 @@ impl<'a> Prompt<'a> {
         loop {
             let now = Instant::now();
             let mut limit = give_up_at.saturating_duration_since(now);
-            if let Note::Used { next_at } = note
+            if let Some((next_at, words, short_words)) = note.wait()
                 && line.digits.is_empty()
             {
                 let wait = next_at.saturating_duration_since(now);
@@ -130,10 +184,10 @@ impl<'a> Prompt<'a> {
                 let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                 line.note = match seconds {
                     0 => "the next code is there".to_owned(),
-                    seconds => format!("that code was used already; the next one comes in {seconds} s"),
+                    seconds => format!("{words} {seconds} s"),
                 };
                 if !self.fits(&line) {
-                    line.note = format!("used; next in {seconds} s");
+                    line.note = format!("{short_words} {seconds} s");
                 }
                 if seconds > 0 {
                     limit = limit.min(
@@ -142,7 +196,7 @@ impl<'a> Prompt<'a> {
                 }
             }
             self.draw(&mut line);
-            match self.terminal.wait(Some(claim), limit).map_err(|error| cannot_ask(&error))? {
+            match self.terminal.wait(claim, limit).map_err(|error| cannot_ask(&error))? {
                 Event::Signal => return Err(self.cancel(&line)),
                 Event::Other => {
                     self.wipe(&line);
@@ -191,6 +245,10 @@ impl<'a> Prompt<'a> {
                     if !self.skip_sequence()? {
                         return Err(self.cancel(&line));
                     }
+                }
+                key if self.keys.contains(&key) => {
+                    self.wipe(&line);
+                    return Ok(Entry::Key(key));
                 }
                 _ => "digits only".clone_into(&mut line.note),
             }

@@ -42,6 +42,32 @@ pub enum IamCall {
         /// Its name.
         name: String,
     },
+    /// Makes a virtual device, that is nobody's until it is enabled. Answered by [`IamAnswer::VirtualMfaDevice`].
+    CreateVirtualMfaDevice {
+        /// Its name, unique in the account.
+        name: String,
+    },
+    /// Takes a device from a user. Answered by [`IamAnswer::Done`].
+    DeactivateMfaDevice {
+        /// The user's name.
+        user: String,
+        /// The device.
+        serial: String,
+    },
+    /// Deletes a virtual device that nobody has. Answered by [`IamAnswer::Done`].
+    DeleteVirtualMfaDevice {
+        /// The device.
+        serial: String,
+    },
+    /// Gives a device to a user. Answered by [`IamAnswer::Done`].
+    EnableMfaDevice {
+        /// The user's name.
+        user: String,
+        /// The device.
+        serial: String,
+        /// Two of its codes in a row, each [`crate::CODE_DIGITS`] ASCII digits.
+        codes: [Secret; 2],
+    },
     /// Whose key is it? Of STS, and no policy can deny it. Answered by [`IamAnswer::CallerIdentity`].
     GetCallerIdentity,
     /// Who is in a group. Answered by [`IamAnswer::Names`].
@@ -113,6 +139,21 @@ pub enum IamCall {
         /// JSON.
         document: String,
     },
+    /// The virtual devices of the account that nobody has: made, and never enabled. Answered by
+    /// [`IamAnswer::VirtualMfaDevices`].
+    ListUnassignedMfaDevices {
+        /// Only those whose name begins so.
+        name: String,
+    },
+    /// Finds out how far a device's clock is off. Answered by [`IamAnswer::Done`].
+    ResyncMfaDevice {
+        /// The user's name.
+        user: String,
+        /// The device.
+        serial: String,
+        /// Two of its codes in a row, each [`crate::CODE_DIGITS`] ASCII digits.
+        codes: [Secret; 2],
+    },
 }
 
 impl IamCall {
@@ -138,9 +179,15 @@ impl IamCall {
             Self::ListInlinePolicies { of } => either(of, "iam:ListUserPolicies", "iam:ListGroupPolicies"),
             Self::ListUsers => "iam:ListUsers",
             Self::PutInlinePolicy { of, .. } => either(of, "iam:PutUserPolicy", "iam:PutGroupPolicy"),
+            Self::CreateVirtualMfaDevice { .. } => "iam:CreateVirtualMFADevice",
+            Self::DeactivateMfaDevice { .. } => "iam:DeactivateMFADevice",
+            Self::DeleteVirtualMfaDevice { .. } => "iam:DeleteVirtualMFADevice",
+            Self::EnableMfaDevice { .. } => "iam:EnableMFADevice",
             Self::GetCallerIdentity => "sts:GetCallerIdentity",
             Self::GetUser { .. } => "iam:GetUser",
             Self::ListMfaDevices { .. } => "iam:ListMFADevices",
+            Self::ListUnassignedMfaDevices { .. } => "iam:ListVirtualMFADevices",
+            Self::ResyncMfaDevice { .. } => "iam:ResyncMFADevice",
         }
     }
 }
@@ -165,6 +212,15 @@ pub enum IamAnswer {
     User(IamUser),
     /// To [`IamCall::ListMfaDevices`].
     MfaDevices(Vec<MfaDevice>),
+    /// To [`IamCall::CreateVirtualMfaDevice`].
+    VirtualMfaDevice {
+        /// Its ARN.
+        serial: String,
+        /// What its codes are made of, in base32. AWS gives it this once.
+        seed: Secret,
+    },
+    /// To [`IamCall::ListUnassignedMfaDevices`]: their ARNs.
+    VirtualMfaDevices(Vec<String>),
 }
 
 /// Whose key it is.

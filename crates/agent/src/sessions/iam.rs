@@ -6,6 +6,8 @@ use protocol::{Ask, IamAnswer, IamCall, KeyOrigin, Refusal, Secret, Signed};
 
 use super::resolve::{Resolved, partition};
 use super::{Lasting, Opened, Sessions, Wanted};
+use crate::clock::Now;
+use crate::codes;
 use crate::endpoint::{Endpoint, Partition};
 use crate::environment::Service;
 use crate::explain::Call;
@@ -54,6 +56,11 @@ impl Sessions {
         };
         let Ready { signer: key, origin, profile, target, partition } = ready;
         let endpoint = Endpoint::new(&self.environment, service, &profile, &target, partition)?;
+        if let IamCall::EnableMfaDevice { codes, .. } | IamCall::ResyncMfaDevice { codes, .. } = call
+            && !codes.iter().all(codes::is_code)
+        {
+            return Err(Refusal::MalformedCode);
+        }
         let answer = self.aws.iam(&endpoint, &key, call).await.map_err(|error| {
             let call = Call {
                 action: call.action(),
@@ -65,7 +72,26 @@ impl Sessions {
             };
             call.explain(error)
         })?;
+        self.note(call);
         Ok(Opened::Ready((profile, answer)))
+    }
+
+    /// What a call that was made changes in what is known.
+    fn note(&self, call: &IamCall) {
+        match call {
+            IamCall::EnableMfaDevice { serial, codes, .. }
+            | IamCall::ResyncMfaDevice { serial, codes, .. } => {
+                let skew = self.aws.skew().unwrap_or(0);
+                let mut state = self.state();
+                state.devices.clear();
+                for code in codes {
+                    // AWS took them, and takes none again.
+                    let _ = state.codes.send(self.sealer.mark(serial, code), Now::read(), skew);
+                }
+            }
+            IamCall::DeactivateMfaDevice { .. } => self.state().devices.clear(),
+            _ => {}
+        }
     }
 
     async fn with_long_term_key(&self, profile: Option<&str>) -> Result<Ready, Refusal> {

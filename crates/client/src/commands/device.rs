@@ -1,6 +1,10 @@
 //! `mfa-agent device`: the MFA devices of the user behind a profile.
 
+mod add;
+mod codes;
 mod list;
+mod remove;
+mod setting;
 
 use protocol::{IamAnswer, IamCall, MfaDevice, Refusal, Signed};
 
@@ -17,14 +21,23 @@ pub fn run(verb: &Device, option: Option<&str>, environment: &Environment) -> Re
     let agent = Agent::locate(environment)?;
     let asker = Asker::new(&agent, &Code::default(), false)?;
     let mut iam = Iam::new(&agent, profile.as_deref(), asker);
+    let mut user = User::of(&mut iam)?;
     match verb {
-        Device::List { json } => list::run(&mut iam, *json),
+        Device::List { json } => list::run(&mut iam, &mut user, *json),
+        Device::Add(args) => add::run(&mut iam, &mut user, args),
+        Device::Activate(args) => add::activate(&mut iam, &mut user, args),
+        Device::Resync(args) => add::resync(&mut iam, &mut user, args),
+        Device::Remove(args) => remove::run(&mut iam, &mut user, args),
     }
 }
 
 /// The user that the devices are of.
 struct User {
     name: String,
+    account: String,
+    partition: String,
+    /// Those that are enabled.
+    devices: Vec<MfaDevice>,
 }
 
 impl User {
@@ -34,29 +47,90 @@ impl User {
         else {
             return Err(unexpected());
         };
-        match identity.user() {
-            Some(name) => Ok(Self { name: name.to_owned() }),
-            None => Err(Failure::new(
-                Exit::Configuration,
-                format!("the key of {} is {}'s, who is no IAM user", iam.signer(), identity.arn),
-            )
-            .hint("take the key of an IAM user: mfa-agent keys import --force")),
+        let Some(name) = identity.user() else {
+            let what = format!("the key of {} is {}'s, who is no IAM user", iam.signer(), identity.arn);
+            return Err(Failure::new(Exit::Configuration, what)
+                .hint("take the key of an IAM user: mfa-agent keys import --force"));
+        };
+        let mut user = Self {
+            name: name.to_owned(),
+            account: identity.account.clone(),
+            partition: identity.partition().to_owned(),
+            devices: Vec::new(),
+        };
+        user.look(iam)?;
+        Ok(user)
+    }
+
+    /// Finds out which devices are enabled.
+    fn look(&mut self, iam: &mut Iam<'_>) -> Result<(), Failure> {
+        let call = IamCall::ListMfaDevices { user: Some(self.name.clone()) };
+        let answer = match iam.try_call(&Signed::LongTerm, &call)? {
+            // A stricter policy than AWS's own lets nobody look without MFA.
+            Err(refusal) if is_denied(&refusal) => iam.call(&Signed::Session, &call)?,
+            answer => answer.map_err(|refusal| message::refused(&refusal))?,
+        };
+        let IamAnswer::MfaDevices(devices) = answer else { return Err(unexpected()) };
+        self.devices = devices;
+        Ok(())
+    }
+
+    /// The virtual devices that were made and never enabled, of names that begin as this one. Who may not look finds
+    /// none.
+    fn half_done(iam: &mut Iam<'_>, name: &str) -> Result<Vec<String>, Failure> {
+        let call = IamCall::ListUnassignedMfaDevices { name: name.to_owned() };
+        match iam.try_call(&Signed::LongTerm, &call)? {
+            Ok(IamAnswer::VirtualMfaDevices(serials)) => Ok(serials),
+            Ok(_) => Err(unexpected()),
+            Err(refusal) if is_denied(&refusal) => Ok(Vec::new()),
+            Err(refusal) => Err(message::refused(&refusal)),
         }
     }
 
-    /// The devices that are enabled.
-    fn devices(&self, iam: &mut Iam<'_>) -> Result<Vec<MfaDevice>, Failure> {
-        let call = IamCall::ListMfaDevices { user: Some(self.name.clone()) };
-        match iam.try_call(&Signed::LongTerm, &call)? {
-            Ok(IamAnswer::MfaDevices(devices)) => return Ok(devices),
-            // A stricter policy than AWS's own lets nobody look without MFA.
-            Err(Refusal::Aws { code, .. }) if code.starts_with("AccessDenied") => {}
-            Err(refusal) => return Err(message::refused(&refusal)),
-            Ok(_) => return Err(unexpected()),
-        }
-        match iam.call(&Signed::Session, &call)? {
-            IamAnswer::MfaDevices(devices) => Ok(devices),
-            _ => Err(unexpected()),
+    /// Makes a call with the key alone; with a session where a policy wants that, and there is a device for it.
+    fn call(&self, iam: &mut Iam<'_>, call: &IamCall) -> Result<Result<IamAnswer, Refusal>, Failure> {
+        match iam.try_call(&Signed::LongTerm, call)? {
+            Err(refusal) if is_denied(&refusal) && self.usable().next().is_some() => {
+                iam.try_call(&Signed::Session, call)
+            }
+            answer => Ok(answer),
         }
     }
+
+    /// The enabled devices that STS takes codes of.
+    fn usable(&self) -> impl Iterator<Item = &MfaDevice> {
+        self.devices.iter().filter(|device| !is_security_key(&device.serial))
+    }
+
+    fn is_enabled(&self, serial: &str) -> bool {
+        self.devices.iter().any(|device| device.serial == serial)
+    }
+
+    /// The ARN of the virtual device of this name.
+    fn virtual_device(&self, name: &str) -> String {
+        format!("arn:{}:iam::{}:mfa/{name}", self.partition, self.account)
+    }
+}
+
+fn is_denied(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Aws { code, .. } if code.starts_with("AccessDenied"))
+}
+
+fn has_code(refusal: &Refusal, wanted: &str) -> bool {
+    matches!(refusal, Refusal::Aws { code, .. } if code == wanted)
+}
+
+/// A FIDO key or a passkey.
+fn is_security_key(serial: &str) -> bool {
+    serial.contains(":u2f/")
+}
+
+/// A device by its name, as people say it: the end of its ARN, or a hardware token's serial number.
+fn name(serial: &str) -> &str {
+    serial.rsplit('/').next().unwrap_or(serial)
+}
+
+/// Whether a person means this device.
+fn is_meant(serial: &str, said: &str) -> bool {
+    serial == said || name(serial) == said
 }

@@ -200,7 +200,7 @@ fn devices() {
     );
     assert_eq!(
         reads(&Refusal::NoDevice { profile: profile() }),
-        "5: the user of dev has no MFA device | AWS console, Security credentials, Assign MFA device, Authenticator app"
+        "5: the user of dev has no MFA device | mfa-agent device add --profile dev"
     );
     let serials = vec![text("arn:aws:iam::111122223333:mfa/a"), text("GAHT12345678")];
     assert_eq!(

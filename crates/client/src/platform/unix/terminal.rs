@@ -56,6 +56,14 @@ impl Terminal {
         }
     }
 
+    /// How many lines it has.
+    pub fn rows(&self) -> usize {
+        match tcgetwinsize(&self.device) {
+            Ok(size) if size.ws_row > 0 => size.ws_row.into(),
+            _ => 24,
+        }
+    }
+
     /// Shows the text.
     pub fn write(&self, text: &str) {
         let _ = super::write_all(self.device.as_fd(), text.as_bytes());
