@@ -19,7 +19,7 @@ use crate::shell::Shell;
 
 pub use device::{Device, DeviceAdd, DeviceNamed, DeviceRemove};
 pub use grant::{Grant, Revoke};
-pub use policy::{Partition, Policy, PolicyAttach, PolicyChange, Variant};
+pub use policy::{Partition, Policy, PolicyAttach, PolicyChange, PolicyText, Variant};
 pub use setup::{OUTPUT_FORMATS, Setup};
 
 const WHICH_PROFILE: &str =
@@ -122,10 +122,10 @@ pub enum Command {
     /// The IAM policy that denies everything without MFA
     #[command(subcommand)]
     Policy(Policy),
-    /// Set a profile up: its region and output format
+    /// The first hour, step by step: region, key, MFA device, session, policy, hook
     #[command(
-        long_about = "Set a profile up: its region and output format, in ~/.aws/config, as `aws configure` does. What is not given is asked for. All else in the file stays as it is.",
-        after_long_help = "Examples:\n  mfa-agent setup dev\n  mfa-agent setup dev --region eu-central-1 --output json"
+        long_about = "Set a profile up: its region and output format, the key, the MFA device, a session, the policy that denies everything without MFA, and the hook of this shell.\n\nIt looks at what is there, shows it, and does what is missing; each step is what the command of its own does. It can be stopped anywhere and run again: what is done is not done twice.",
+        after_long_help = "Examples:\n  mfa-agent setup dev\n  mfa-agent setup dev --dry-run                what is there, and what is missing\n  mfa-agent setup dev --yes --region eu-central-1 --output json --key accessKeys.csv"
     )]
     Setup(Setup),
     /// The MFA devices of the user behind a profile: list, add, remove them

@@ -50,7 +50,7 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
         Command::Why(args) => why::run(args, profile, environment),
         Command::Keys(verb) => keys::run(verb, profile, environment),
         Command::Policy(verb) => policy::run(verb, profile, invocation.color, environment),
-        Command::Setup(args) => setup::run(args, profile, environment),
+        Command::Setup(args) => setup::run(args, profile, invocation.color, environment),
         Command::Device(verb) => device::run(verb, profile, environment),
         Command::Doctor(args) => doctor::run(args, profile, invocation.color, environment),
         Command::AwsMfa(args) => aws_mfa::run(args, profile, environment),

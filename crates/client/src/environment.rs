@@ -200,6 +200,11 @@ pub fn aws_file(variable: &str, name: &str) -> Option<PathBuf> {
     }
 }
 
+/// The person's login shell (`SHELL`).
+pub fn login_shell() -> Option<PathBuf> {
+    Some(PathBuf::from(var_os("SHELL").filter(|value| !value.is_empty())?))
+}
+
 /// The first program of this name in `PATH`.
 pub fn in_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&var_os("PATH")?).map(|folder| folder.join(name)).find(|program| program.is_file())

@@ -9,7 +9,7 @@ mod setting;
 use protocol::{IamAnswer, IamCall, MfaDevice, Refusal, Signed};
 
 use crate::agent::{Agent, unexpected};
-use crate::args::{Code, Device};
+use crate::args::{Code, Device, DeviceAdd};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
 use crate::iam::Iam;
@@ -24,16 +24,31 @@ pub fn run(verb: &Device, option: Option<&str>, environment: &Environment) -> Re
     let mut user = User::of(&mut iam)?;
     match verb {
         Device::List { json } => list::run(&mut iam, &mut user, *json),
-        Device::Add(args) => add::run(&mut iam, &mut user, args),
-        Device::Activate(args) => add::activate(&mut iam, &mut user, args),
+        Device::Add(args) => add::run(&mut iam, &mut user, args).map(|new| {
+            if new {
+                add::lead_on(&iam);
+            }
+        }),
+        Device::Activate(args) => add::activate(&mut iam, &mut user, args).map(|new| {
+            if new {
+                add::lead_on(&iam);
+            }
+        }),
         Device::Resync(args) => add::resync(&mut iam, &mut user, args),
         Device::Remove(args) => remove::run(&mut iam, &mut user, args),
     }
 }
 
+/// `device add` for a profile.
+pub fn add(iam: &mut Iam<'_>, args: &DeviceAdd) -> Result<(), Failure> {
+    let mut user = User::of(iam)?;
+    add::run(iam, &mut user, args).map(|_| ())
+}
+
 /// The user that the devices are of.
-struct User {
-    name: String,
+pub struct User {
+    /// The user's name.
+    pub name: String,
     account: String,
     partition: String,
     /// Those that are enabled.
@@ -42,7 +57,7 @@ struct User {
 
 impl User {
     /// The one whose key a profile rests on.
-    fn of(iam: &mut Iam<'_>) -> Result<Self, Failure> {
+    pub fn of(iam: &mut Iam<'_>) -> Result<Self, Failure> {
         let IamAnswer::CallerIdentity(identity) = iam.call(&Signed::LongTerm, &IamCall::GetCallerIdentity)?
         else {
             return Err(unexpected());
@@ -98,11 +113,11 @@ impl User {
     }
 
     /// The enabled devices that STS takes codes of.
-    fn usable(&self) -> impl Iterator<Item = &MfaDevice> {
+    pub fn usable(&self) -> impl Iterator<Item = &MfaDevice> {
         self.devices.iter().filter(|device| !is_security_key(&device.serial))
     }
 
-    fn is_enabled(&self, serial: &str) -> bool {
+    pub fn is_enabled(&self, serial: &str) -> bool {
         self.devices.iter().any(|device| device.serial == serial)
     }
 

@@ -3,7 +3,7 @@
 
 mod agent;
 mod files;
-mod shell;
+pub mod shell;
 
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ enum State {
 
 /// What a check found.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Finding {
+pub struct Finding {
     /// What was looked at.
     check: &'static str,
     state: State,
@@ -43,8 +43,13 @@ struct Finding {
 }
 
 impl Finding {
-    fn ok(check: &'static str, what: impl Into<String>) -> Self {
+    pub fn ok(check: &'static str, what: impl Into<String>) -> Self {
         Self { check, state: State::Ok, what: what.into(), hint: None }
+    }
+
+    /// What is not there yet.
+    pub fn missing(check: &'static str, what: impl Into<String>) -> Self {
+        Self { check, state: State::Error, what: what.into(), hint: None }
     }
 
     fn warning(check: &'static str, what: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -90,7 +95,8 @@ pub fn run(
     }
 }
 
-fn text(findings: &[Finding], look: Look) -> String {
+/// A line for each, with a mark before it.
+pub fn text(findings: &[Finding], look: Look) -> String {
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
     let mut text = String::new();
     for Finding { check, state, what, hint } in findings {

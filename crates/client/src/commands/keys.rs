@@ -3,7 +3,7 @@
 mod import;
 mod list;
 
-use crate::args::Keys;
+use crate::args::{Keys, KeysImport};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::platform;
@@ -14,9 +14,14 @@ const LONG_TERM: &str = "-long-term";
 
 pub fn run(verb: &Keys, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
     match verb {
-        Keys::Import(args) => import::run(args, option, environment),
+        Keys::Import(args) => import::run(args, option, environment, true),
         Keys::List { json } => list::run(*json, option, environment),
     }
+}
+
+/// `keys import` for a profile.
+pub fn import(args: &KeysImport, profile: &str, environment: &Environment) -> Result<(), Failure> {
+    import::run(args, Some(profile), environment, false)
 }
 
 /// The words for a file with keys that others can read.

@@ -15,7 +15,8 @@ use crate::{interview, message, output};
 /// How many devices AWS lets a user have.
 const MOST: usize = 8;
 
-pub fn run(iam: &mut Iam<'_>, user: &mut User, args: &DeviceAdd) -> Result<(), Failure> {
+/// Says whether there is a new device.
+pub fn run(iam: &mut Iam<'_>, user: &mut User, args: &DeviceAdd) -> Result<bool, Failure> {
     let mut wanted = args.name.clone().unwrap_or_else(|| user.name.clone());
     let there = match &args.name {
         Some(name) => Some(user.virtual_device(name)).filter(|serial| user.is_enabled(serial)),
@@ -23,7 +24,7 @@ pub fn run(iam: &mut Iam<'_>, user: &mut User, args: &DeviceAdd) -> Result<(), F
     };
     if let Some(serial) = there {
         output::words(&format!("{} has {} already; --name NAME adds another one", user.name, name(&serial)));
-        return setting::write(iam.signer(), user, &serial);
+        return setting::write(iam.signer(), user, &serial).map(|()| false);
     }
     if user.devices.len() >= MOST {
         let what = format!("{} has {MOST} MFA devices, and AWS lets nobody have more", user.name);
@@ -46,7 +47,7 @@ pub fn run(iam: &mut Iam<'_>, user: &mut User, args: &DeviceAdd) -> Result<(), F
         let _ = user.call(iam, &IamCall::DeleteVirtualMfaDevice { serial });
         return Err(failure);
     }
-    done(iam, user, &serial)
+    done(iam, user, &serial).map(|()| true)
 }
 
 /// One that was made and never enabled has the name: nobody can read its key again, so it goes. AWS's own policy
@@ -142,12 +143,12 @@ fn enable(iam: &mut Iam<'_>, user: &mut User, serial: &str, codes: [Secret; 2]) 
     Ok(true)
 }
 
-/// `mfa-agent device activate`
-pub fn activate(iam: &mut Iam<'_>, user: &mut User, args: &DeviceNamed) -> Result<(), Failure> {
+/// `mfa-agent device activate`. Says whether the device was not enabled before.
+pub fn activate(iam: &mut Iam<'_>, user: &mut User, args: &DeviceNamed) -> Result<bool, Failure> {
     let enabled = user.devices.iter().find(|device| is_meant(&device.serial, &args.device));
     if let Some(serial) = enabled.map(|device| device.serial.clone()) {
         output::words(&format!("{} is enabled already", name(&serial)));
-        return setting::write(iam.signer(), user, &serial);
+        return setting::write(iam.signer(), user, &serial).map(|()| false);
     }
     let half_done = User::half_done(iam, name(&args.device))?;
     let found = half_done.into_iter().find(|serial| is_meant(serial, &args.device));
@@ -155,7 +156,7 @@ pub fn activate(iam: &mut Iam<'_>, user: &mut User, args: &DeviceNamed) -> Resul
     let serial = found.unwrap_or_else(|| args.device.clone());
     let mut attempt = |codes| enable(iam, user, &serial, codes);
     pair(args, &serial, &mut attempt)?;
-    done(iam, user, &serial)
+    done(iam, user, &serial).map(|()| true)
 }
 
 /// `mfa-agent device resync`
@@ -194,9 +195,12 @@ fn done(iam: &mut Iam<'_>, user: &mut User, serial: &str) -> Result<(), Failure>
     // Whatever stands in the profile counts if it is still one of the user's.
     user.look(iam)?;
     let profile = iam.signer().to_owned();
-    setting::write(&profile, user, serial)?;
-    output::words(&format!("next: mfa-agent login {}, with the code after these two", word(&profile)));
-    Ok(())
+    setting::write(&profile, user, serial)
+}
+
+/// What a person does with a new device.
+pub fn lead_on(iam: &Iam<'_>) {
+    output::words(&format!("next: mfa-agent login {}, with the code after these two", word(iam.signer())));
 }
 
 /// There is no such device.

@@ -108,11 +108,12 @@ impl Hooked {
         }
     }
 
-    fn line(self) -> &'static str {
+    /// The line that loads the hook, by a program as the shell is to call it.
+    pub fn line(self, program: &str) -> String {
         match self {
-            Self::Bash => "eval \"$(mfa-agent init bash)\"",
-            Self::Zsh => "eval \"$(mfa-agent init zsh)\"",
-            Self::Fish => "mfa-agent init fish | source",
+            Self::Bash => format!("eval \"$({program} init bash)\""),
+            Self::Zsh => format!("eval \"$({program} init zsh)\""),
+            Self::Fish => format!("{program} init fish | source"),
         }
     }
 }
@@ -129,7 +130,7 @@ pub fn loads_hook(text: &str) -> bool {
 /// The hook. Its function says so where it ran us; else only the rc file (`file`, which `loads` it) is to be known:
 /// a script has no hook, and whoever looks at a terminal may have opened it before the line was there.
 pub fn hook(hooked: Hooked, file: Option<&Path>, ran_us: bool, loads: bool, looked_at: bool) -> Finding {
-    let line = hooked.line();
+    let line = hooked.line("mfa-agent");
     let Some(file) = file else {
         return Finding::warning("hook", "HOME is not set, and so there is no rc file to load it", line);
     };

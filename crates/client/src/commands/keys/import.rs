@@ -21,7 +21,13 @@ use crate::{aws_file, interview, output, platform};
 /// The largest text with a key, in bytes.
 const LARGEST: usize = 64 * 1024;
 
-pub fn run(args: &KeysImport, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
+/// `leads_on`: says what comes next.
+pub fn run(
+    args: &KeysImport,
+    option: Option<&str>,
+    environment: &Environment,
+    leads_on: bool,
+) -> Result<(), Failure> {
     let file = aws_file::path(Kind::Credentials)?;
     let default = match &environment.aws_profile {
         Some(name) => {
@@ -71,7 +77,9 @@ pub fn run(args: &KeysImport, option: Option<&str>, environment: &Environment) -
         dispose(source, args.remove_file)?;
     }
     let profile = profile.strip_suffix(LONG_TERM).unwrap_or(&profile);
-    output::words(&format!("next: mfa-agent login {}", word(profile)));
+    if leads_on {
+        output::words(&format!("next: mfa-agent login {}", word(profile)));
+    }
     Ok(())
 }
 

@@ -102,6 +102,16 @@ pub fn run(iam: &mut Iam<'_>, json: bool, color: Color) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether calls are denied for want of MFA: by those calls that would be, with the key alone.
+pub fn is_in_force(iam: &mut Iam<'_>, user: &str) -> Result<bool, Failure> {
+    for probe in PROBES.iter().filter(|probe| probe.needs_mfa) {
+        if seen(iam.try_call(&Signed::LongTerm, &(probe.call)(user))?)? != Seen::Denied {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn seen(answer: Result<IamAnswer, Refusal>) -> Result<Seen, Failure> {
     match answer {
         Ok(_) => Ok(Seen::Allowed),

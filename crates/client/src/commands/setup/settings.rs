@@ -2,6 +2,7 @@
 
 use aws_files::Kind;
 
+use crate::args::OUTPUT_FORMATS;
 use crate::failure::Failure;
 use crate::platform::Terminal;
 use crate::{aws_file, interview, output, regions, table};
@@ -25,19 +26,42 @@ impl Settings {
     }
 }
 
-/// Asks for both, and offers what is there.
-pub fn ask(terminal: &mut Terminal, profile: &str) -> Result<Settings, Failure> {
-    let held = Settings::read(profile)?;
-    let region = ask_region(terminal, profile, held.region.as_deref())?;
-    let offered = held.output.as_deref().unwrap_or("json");
-    let output = loop {
+/// What to ask for, besides what is wanted already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskFor {
+    /// What is not held.
+    Missing,
+    /// All, and what is held is offered.
+    All,
+}
+
+/// Asks for what is not said yet.
+pub fn ask(
+    terminal: &mut Terminal,
+    profile: &str,
+    held: &Settings,
+    wanted: Settings,
+    ask_for: AskFor,
+) -> Result<Settings, Failure> {
+    let Settings { mut region, mut output } = wanted;
+    let all = ask_for == AskFor::All;
+    if region.is_none() && (all || held.region.is_none()) {
+        region = ask_region(terminal, profile, held.region.as_deref())?;
+    }
+    if output.is_none() && (all || held.output.is_none()) {
+        output = Some(ask_output(terminal, profile, held.output.as_deref().unwrap_or("json"))?);
+    }
+    Ok(Settings { region, output })
+}
+
+fn ask_output(terminal: &Terminal, profile: &str, offered: &str) -> Result<String, Failure> {
+    loop {
         let answer = interview::line(terminal, &format!("Output format for {profile}"), offered)?;
-        if answer == offered || crate::args::OUTPUT_FORMATS.contains(&answer.as_str()) {
-            break answer;
+        if answer == offered || OUTPUT_FORMATS.contains(&answer.as_str()) {
+            return Ok(answer);
         }
-        terminal.write(&format!("one of {}\n", crate::args::OUTPUT_FORMATS.join(", ")));
-    };
-    Ok(Settings { region, output: Some(output) })
+        terminal.write(&format!("one of {}\n", OUTPUT_FORMATS.join(", ")));
+    }
 }
 
 fn ask_region(terminal: &Terminal, profile: &str, held: Option<&str>) -> Result<Option<String>, Failure> {
