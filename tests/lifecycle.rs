@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::process::Stdio;
 
 use protocol::{Reply, Request};
@@ -116,6 +117,35 @@ fn a_termination_signal_is_a_clean_end() {
     sandbox.signal_agent(rustix::process::Signal::TERM);
     wait_for_end(pid);
     assert!(!sandbox.socket().exists() && !fs::exists(&lease).unwrap());
+}
+
+#[test]
+fn one_who_hangs_while_starting_it_holds_up_nobody_for_ever() {
+    let sandbox = Sandbox::new();
+    fs::DirBuilder::new().mode(0o700).create(sandbox.runtime()).unwrap();
+    let hangs = fs::File::create(sandbox.runtime().join("start.lock")).unwrap();
+    hangs.lock().unwrap();
+    let clients: Vec<_> =
+        (0..4).map(|_| sandbox.client(["agent", "start"]).stderr(Stdio::piped()).spawn().unwrap()).collect();
+    for client in clients {
+        let run: Run = client.wait_with_output().unwrap().into();
+        assert_eq!(run.status, 0, "{run:?}");
+    }
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 3);
+    drop(hangs);
+}
+
+#[test]
+fn a_hang_up_has_the_files_read_anew() {
+    let sandbox = Sandbox::new();
+    sandbox.log_in("dev");
+    let pid = sandbox.agent_pid();
+    sandbox.signal_agent(rustix::process::Signal::HUP);
+    wait_until("it is noted", || {
+        sandbox.run(&["agent", "log"]).stdout.contains("SIGHUP: the files are read anew")
+    });
+    assert_eq!(sandbox.agent_pid(), pid);
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0, "what is held stays");
 }
 
 #[test]

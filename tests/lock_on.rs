@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::{Reply, Request};
 
-use crate::support::{Bus, Logind, Sandbox, wait_until};
+use crate::support::{Bus, Logind, Sandbox, exported, memory_holds, wait_until};
 
 /// A machine with logind, and a session that is held on it. The agent listens already.
 fn machine(lock_on: &str) -> (Sandbox, Bus, Logind) {
@@ -45,6 +45,22 @@ fn the_machine_does_not_sleep_before_it_is_locked() {
     logind.prepares_for_sleep(false);
     wait_until("the machine waits for the agent the next time", || logind.waits());
     assert!(is_locked(&sandbox), "waking up unlocks nothing");
+}
+
+#[test]
+fn the_machine_does_not_sleep_before_everything_is_forgotten() {
+    let (sandbox, _bus, logind) = machine("[{ suspend = 'wipe' }]");
+    let token = exported(&sandbox.run(&["env", "dev"]).stdout, &[])["AWS_SESSION_TOKEN"].clone();
+    logind.prepares_for_sleep(true);
+    wait_until("the machine may sleep", || !logind.waits());
+    let Reply::Status(status) = sandbox.ask(Request::Status) else { panic!() };
+    assert!(status.sessions.is_empty() && !status.locked, "{status:?}");
+    let log = sandbox.run(&["agent", "log"]).stdout;
+    assert!(log.contains("the machine goes to sleep: 1 sessions forgotten"), "{log}");
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 3);
+    if rustix::process::geteuid().is_root() {
+        assert!(!memory_holds(sandbox.agent_pid(), token.as_bytes()));
+    }
 }
 
 #[test]

@@ -277,6 +277,26 @@ fn at_rest_no_secret_is_in_memory_in_the_clear() {
 }
 
 #[test]
+fn a_signal_has_everything_forgotten_and_the_agent_goes_on() {
+    let sandbox = Sandbox::new();
+    let code = sandbox.code();
+    assert_eq!(sandbox.run(&["login", "dev", "--code", &code]).status, 0);
+    let needles = needles(&sandbox, &code);
+    let lease = exported(&sandbox.run(&["env", "dev"]).stdout, &[])["MFA_AGENT_LEASE"].clone();
+    let pid = sandbox.agent_pid();
+    sandbox.signal_agent(rustix::process::Signal::USR1);
+    wait_until("shells are told", || !fs::exists(&lease).unwrap());
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 3);
+    assert_eq!(sandbox.agent_pid(), pid);
+    let log = sandbox.run(&["agent", "log"]).stdout;
+    assert!(log.contains("SIGUSR1: 1 sessions forgotten"), "{log}");
+    if is_root() {
+        let found = left_in_memory(pid, &needles);
+        assert!(found.is_empty(), "{found:?}");
+    }
+}
+
+#[test]
 fn a_console_link_does_not_stay_in_memory() {
     if !is_root() {
         return;

@@ -63,6 +63,8 @@ pub struct LockOn {
     pub screen_lock: bool,
     /// The machine goes to sleep.
     pub suspend: bool,
+    /// Then everything is forgotten, too.
+    pub wipe_on_suspend: bool,
     /// Nobody is at the desktop for so many seconds.
     pub idle: Option<u32>,
 }
@@ -168,22 +170,28 @@ fn spans<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Erro
     Ok(spans)
 }
 
-/// A list of words and of `{ idle = SPAN }`.
+/// A list of words, of `{ idle = SPAN }` and of `{ suspend = "wipe" }`.
 fn lock_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LockOn, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, deny_unknown_fields)]
     enum Item {
         Word(String),
         Idle { idle: String },
+        Suspend { suspend: String },
     }
-    let refused =
-        || de::Error::custom("lock_on is a list of \"screen-lock\", \"suspend\" and { idle = \"30m\" }");
+    let refused = || {
+        let items = "\"screen-lock\", \"suspend\", { suspend = \"wipe\" } and { idle = \"30m\" }";
+        de::Error::custom(format!("lock_on is a list of {items}"))
+    };
     let mut lock_on = LockOn::default();
     for item in Vec::<Item>::deserialize(deserializer).map_err(|_| refused())? {
         match item {
             Item::Word(word) if word == "screen-lock" => lock_on.screen_lock = true,
             Item::Word(word) if word == "suspend" => lock_on.suspend = true,
-            Item::Word(_) => return Err(refused()),
+            Item::Suspend { suspend } if suspend == "wipe" => {
+                (lock_on.suspend, lock_on.wipe_on_suspend) = (true, true);
+            }
+            Item::Word(_) | Item::Suspend { .. } => return Err(refused()),
             Item::Idle { idle } => {
                 let span = protocol::duration::parse(&idle).filter(|seconds| *seconds > 0);
                 lock_on.idle = Some(span.ok_or_else(refused)?);
@@ -268,11 +276,21 @@ mod tests {
         assert_eq!(lock_on(""), LockOn::default());
         assert_eq!(
             lock_on("lock_on = ['suspend', { idle = '30m' }]"),
-            LockOn { screen_lock: false, suspend: true, idle: Some(1_800) }
+            LockOn { suspend: true, idle: Some(1_800), ..LockOn::default() }
         );
-        for wrong in
-            ["['sleep']", "[{ idle = '0' }]", "[{ idle = 'x' }]", "[{ idl = '1m' }]", "'suspend'", "[3]"]
-        {
+        assert_eq!(
+            lock_on("lock_on = [{ suspend = 'wipe' }]"),
+            LockOn { suspend: true, wipe_on_suspend: true, ..LockOn::default() }
+        );
+        for wrong in [
+            "['sleep']",
+            "[{ suspend = 'x' }]",
+            "[{ idle = '0' }]",
+            "[{ idle = 'x' }]",
+            "[{ idl = '1m' }]",
+            "'suspend'",
+            "[3]",
+        ] {
             let refused = refused(&format!("lock_on = {wrong}\n"));
             assert!(refused.1.starts_with("lock_on is a list of"), "{wrong}: {refused:?}");
         }

@@ -27,10 +27,10 @@ pub use other_unix::{
 };
 #[cfg(unix)]
 pub use unix::{
-    Fingerprint, adopt, create_private_folder, detach, fingerprint, give_back_file_limit, host,
-    is_ours_alone, is_private_socket, is_program, is_socket, kill_group, let_go_of_stdout, let_inherit,
+    Fingerprint, Order, Orders, adopt, create_private_folder, detach, fingerprint, give_back_file_limit,
+    host, is_ours_alone, is_private_socket, is_program, is_socket, kill_group, let_go_of_stdout, let_inherit,
     listens, listens_at, make_private_files, open_lock, own_uid, raise_file_limit, read_file,
-    read_what_is_there, same_file, somebody_listens, take_stdin, termination,
+    read_what_is_there, same_file, somebody_listens, take_stdin,
 };
 
 /// A process, told from a later one with the same number.

@@ -34,7 +34,7 @@ use crate::explain::{Call, code_is_spent};
 use crate::granted::Sockets;
 use crate::journal::{Journal, Peer};
 use crate::lease::{Leases, Told};
-use crate::live::Grants;
+use crate::live::{Granted, Grants};
 use crate::notify::{Desktop, Notices, Screen};
 use crate::profile::{self, ConfigFiles};
 use crate::questions::{Place, Questions, Turn};
@@ -494,11 +494,21 @@ impl Sessions {
                 }
             }
         }
+        Ok(self.forget(&roots, all, |granted| {
+            all || roots.contains(&granted.root) || profiles.contains(&granted.profile)
+        }))
+    }
+
+    /// Forgets these MFA sessions with all that rests on them, or all there are, and ends these grants; how many of each.
+    fn forget(
+        &self,
+        roots: &BTreeSet<SessionKey>,
+        all: bool,
+        ends: impl Fn(&Granted) -> bool,
+    ) -> (usize, usize) {
         let mut state = self.state();
         let forgotten = roots.iter().filter(|root| state.vault.forget(root)).count();
-        let ended = state
-            .grants
-            .end(|granted| all || roots.contains(&granted.root) || profiles.contains(&granted.profile));
+        let ended = state.grants.end(ends);
         if all {
             state.vault.forget_expired();
         }
@@ -507,7 +517,23 @@ impl Sessions {
         state.sync_leases(Now::read());
         drop(state);
         self.questions.changed();
-        Ok((forgotten, ended))
+        (forgotten, ended)
+    }
+
+    /// Forgets every session and grant, as `logout --all` does, for a reason that no client gave.
+    pub fn forget_everything(&self, reason: &str) {
+        let roots = self.state().vault.roots();
+        let (sessions, _) = self.forget(&roots, true, |_| true);
+        let event = format!("{reason}: {sessions} sessions forgotten");
+        self.state().journal.note(Now::read(), &Peer::default(), event);
+    }
+
+    /// Forgets what the files said, and what IAM said of devices: both are read again when they are needed.
+    pub fn read_anew(&self) {
+        let mut state = self.state();
+        state.files = None;
+        state.devices.clear();
+        state.journal.note(Now::read(), &Peer::default(), "SIGHUP: the files are read anew".to_owned());
     }
 
     /// Forgets everything: the agent leaves.

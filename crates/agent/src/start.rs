@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::fd::{OwnedFd, RawFd};
+use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
@@ -26,7 +27,7 @@ use crate::handover::{Estate, InheritedSocket, Testator};
 use crate::journal::Peer;
 use crate::lease::Leases;
 use crate::notify::{Desktop, Events};
-use crate::platform::{self, Alarm, FolderWatch};
+use crate::platform::{self, Alarm, FolderWatch, Order, Orders};
 use crate::requests::{self, Identity, OwnProgram, OwnSocket};
 use crate::sealed::Sealer;
 use crate::server::Hall;
@@ -96,6 +97,12 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What is said of a panic: its own words may quote what was being worked on, its place does not.
+fn words_of(panic: &PanicHookInfo<'_>) -> String {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    format!("mfa-agentd: a fault of its own at {place}\n")
+}
+
 enum Failure {
     AlreadyRunning,
     /// A service manager listens there, and starts the agent itself.
@@ -125,10 +132,8 @@ fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
             "run it outside the sandbox that forbids prctl",
         )
     })?;
-    // A panic's words may quote what was being worked on; its place does not.
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let _ = writeln!(io::stderr(), "mfa-agentd: a fault of its own at {place}");
+        let _ = io::stderr().write_all(words_of(panic).as_bytes());
     }));
 
     let current_folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
@@ -168,6 +173,9 @@ fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
             failure(&format!("no timer is to be had: {error}"), "see the limits: ulimit -a")
         })?;
         let inherits = memory.is_some();
+        let orders = Orders::new().map_err(|error| {
+            failure(&format!("no signals are to be had: {error}"), "see the limits: ulimit -a")
+        })?;
         let (listener, conversations, socket) = means.socket(&address)?;
         if report {
             tell(&StartReport::Listening { pid: std::process::id() });
@@ -188,7 +196,7 @@ fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
         let identity = Arc::new(Identity { socket, program, started: Instant::now() });
         let Means { program, lock, .. } = means;
         let served = Served { address, program, lock, manager, identity, sessions };
-        served.serve(listener, conversations, alarm, events).await;
+        served.serve(listener, conversations, alarm, events, orders).await;
         // Not before the socket is gone: who gets the lock next makes its own.
         Ok(served.lock)
     });
@@ -390,7 +398,14 @@ fn listen(path: &Path) -> Result<Listener, Failure> {
 
 impl Served {
     /// Answers until it is told to end, nobody can reach it any more, or another process does.
-    async fn serve(&self, mut listener: Listener, conversations: Vec<Silent>, alarm: Alarm, events: Events) {
+    async fn serve(
+        &self,
+        mut listener: Listener,
+        conversations: Vec<Silent>,
+        alarm: Alarm,
+        events: Events,
+        signals: Orders,
+    ) {
         let Self { address, identity, sessions, .. } = self;
         let stop = Arc::new(Notify::new());
         let handle = {
@@ -413,7 +428,7 @@ impl Served {
         let traffic = Arc::new(traffic);
         let mut keeping_watch = pin!(sessions.clone().keep_watch(alarm, events));
         let mut serving_live = pin!(live::serve(sessions.clone()));
-        let mut termination = pin!(platform::termination());
+        let mut termination = pin!(obey(sessions, signals));
         let connections = connections();
         loop {
             let hall = Hall {
@@ -508,6 +523,17 @@ impl Served {
     }
 }
 
+/// Does what signals ask for, until one asks to end.
+async fn obey(sessions: &Sessions, mut signals: Orders) {
+    loop {
+        match signals.next().await {
+            Order::End => return,
+            Order::Forget => sessions.forget_everything("SIGUSR1"),
+            Order::ReadAnew => sessions.read_anew(),
+        }
+    }
+}
+
 /// How many connections are served at once: what the file limit allows, less what the agent needs itself.
 fn connections() -> usize {
     let granted = MOST_SOCKETS * server::GRANTED_CONNECTIONS;
@@ -526,5 +552,34 @@ fn say(mut to: impl Write, words: &str, status: u8) -> ExitCode {
     match to.write_all(words.as_bytes()) {
         Ok(()) => ExitCode::from(status),
         Err(_) => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn of_a_panic_its_place_is_told_and_none_of_its_words() {
+        static SAID: Mutex<Vec<(Option<String>, String)>> = Mutex::new(Vec::new());
+        let before = std::panic::take_hook();
+        // Other tests may panic meanwhile: they are in threads of other names.
+        std::panic::set_hook(Box::new(|panic| {
+            let thread = thread::current().name().map(str::to_owned);
+            SAID.lock().unwrap().push((thread, words_of(panic)));
+        }));
+        let secret = String::from("hunter2");
+        let panics = thread::Builder::new().name("panics".to_owned()).spawn(move || panic!("{secret}"));
+        panics.unwrap().join().unwrap_err();
+        std::panic::set_hook(before);
+        let said = SAID.lock().unwrap();
+        let (_, words) = said.iter().find(|(thread, _)| thread.as_deref() == Some("panics")).unwrap();
+        assert!(
+            words.starts_with("mfa-agentd: a fault of its own at ") && words.contains("start.rs:"),
+            "{words}"
+        );
+        assert!(!words.contains("hunter2") && words.lines().count() == 1, "{words}");
     }
 }

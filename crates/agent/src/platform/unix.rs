@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::future::poll_fn;
 use std::io::{self, Read};
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
@@ -9,12 +10,13 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt}
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::task::Poll;
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::process::{ChildStdout, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The uid whose sessions these are.
 pub fn own_uid() -> u32 {
@@ -229,19 +231,43 @@ pub fn raise_file_limit() -> u64 {
     now.unwrap_or(u64::MAX)
 }
 
-/// Returns when this process is told to end. A hang-up is no reason: the terminal that it was started from
-/// is not its own.
-pub async fn termination() {
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
-    else {
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
-            _ = hang_up.recv() => {}
-        }
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// To end (`SIGTERM`, `SIGINT`).
+    End,
+    /// To forget everything that is held, and to go on (`SIGUSR1`).
+    Forget,
+    /// To read the files anew (`SIGHUP`). It is no reason to end: the terminal that this was started from is not its
+    /// own.
+    ReadAnew,
+}
+
+/// The signals that ask for something.
+pub struct Orders([(Signal, Order); 4]);
+
+impl Orders {
+    /// From here on none of them ends this process by itself. Needs the event loop.
+    pub fn new() -> io::Result<Self> {
+        let listen = |kind, order| io::Result::Ok((signal(kind)?, order));
+        Ok(Self([
+            listen(SignalKind::terminate(), Order::End)?,
+            listen(SignalKind::interrupt(), Order::End)?,
+            listen(SignalKind::user_defined1(), Order::Forget)?,
+            listen(SignalKind::hangup(), Order::ReadAnew)?,
+        ]))
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) -> Order {
+        poll_fn(|context| {
+            for (signal, order) in &mut self.0 {
+                if signal.poll_recv(context).is_ready() {
+                    return Poll::Ready(*order);
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 }

@@ -163,7 +163,9 @@ impl Sessions {
         let lock_on = self.state().lock_on;
         match event {
             logind::Event::Sleeps(delay) => {
-                if lock_on.suspend {
+                if lock_on.wipe_on_suspend {
+                    self.forget_everything("the machine goes to sleep");
+                } else if lock_on.suspend {
                     self.lock_for("the machine goes to sleep");
                 }
                 drop(delay);

@@ -160,8 +160,8 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Waits for the lock file and holds it until the value is dropped.
-pub fn lock(path: &Path) -> io::Result<File> {
+/// The lock file, held until the value is dropped; none where somebody else holds it.
+pub fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -170,9 +170,10 @@ pub fn lock(path: &Path) -> io::Result<File> {
         .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)?;
     loop {
-        match flock(&file, FlockOperation::LockExclusive) {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::INTR) => {}
-            other => return other.map(|()| file).map_err(io::Error::from),
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            other => return other.map(|()| Some(file)).map_err(io::Error::from),
         }
     }
 }
