@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{FileExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -299,4 +299,65 @@ fn a_home_that_cannot_be_written_is_enough() {
     let run = Run::of(&mut sandbox.command(tool("unshare"), arguments));
     assert_eq!(run.status, 0, "{run:?}");
     assert!(run.stdout.contains("export AWS_SESSION_TOKEN="), "{run:?}");
+}
+
+/// Whether this kernel has memory that it does not read itself.
+pub fn kernel_has_secret_memory(sandbox: &Sandbox) -> bool {
+    let probe = "import ctypes, sys\nsys.exit(ctypes.CDLL(None).syscall(447, 0) < 0)";
+    sandbox.command("/usr/bin/python3", ["-c", probe]).status().unwrap().success()
+}
+
+/// The mappings of such memory, and how many descriptors of it are open. Root alone sees that.
+fn secret_mappings(pid: i32) -> (Vec<u64>, usize) {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let start = |line: &str| u64::from_str_radix(line.split('-').next().unwrap(), 16).unwrap();
+    let mappings = maps.lines().filter(|line| line.contains("/secretmem")).map(start).collect();
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let targets = files.filter_map(|file| fs::read_link(file.path()).ok());
+    (mappings, targets.filter(|target| target.to_string_lossy().contains("secretmem")).count())
+}
+
+#[test]
+fn where_it_is_asked_for_the_key_is_where_the_kernel_does_not_read() {
+    let sandbox = Sandbox::new();
+    if !kernel_has_secret_memory(&sandbox) {
+        writeln!(std::io::stderr(), "only the fall-back is tested: this kernel has no memfd_secret").unwrap();
+        return;
+    }
+    let mut agent = sandbox.client(["agent", "run", "--memory", "memfd-secret"]).spawn().unwrap();
+    wait_until("it listens", || UnixStream::connect(sandbox.socket()).is_ok());
+    sandbox.log_in("dev");
+    let mut pid = sandbox.agent_pid();
+    for _ in 0..2 {
+        assert!(sandbox.run(&["status", "--json"]).stdout.contains("\"memory\": \"secret\""));
+        assert!(sandbox.run(&["status"]).stdout.contains("the machine does not hibernate"));
+        assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+        if is_root() {
+            let (mappings, open) = secret_mappings(pid);
+            assert_eq!((mappings.len(), open), (1, 0), "one page, and nothing that a child could map");
+            let memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+            let read = memory.read_at(&mut [0; 32], mappings[0]);
+            assert!(read.is_err(), "{read:?}");
+        }
+        // The next process keeps it so.
+        assert_eq!(sandbox.run(&["agent", "restart"]).status, 0);
+        assert_ne!(sandbox.agent_pid(), pid);
+        pid = sandbox.agent_pid();
+    }
+    assert!(agent.wait().unwrap().success());
+}
+
+#[test]
+fn without_such_memory_the_key_is_in_a_locked_page_and_the_log_says_so() {
+    let sandbox = Sandbox::new();
+    let inject = ["-f", "-o", "/dev/null", "-e", "inject=memfd_secret:error=ENOSYS", AGENT];
+    let mut command = sandbox.command(tool("strace"), inject);
+    let mut agent = command.args(["--memory", "memfd-secret"]).spawn().unwrap();
+    wait_until("it listens", || UnixStream::connect(sandbox.socket()).is_ok());
+    sandbox.log_in("dev");
+    assert!(sandbox.run(&["status", "--json"]).stdout.contains("\"memory\": \"locked\""));
+    let log = sandbox.run(&["agent", "log"]).stdout;
+    assert_eq!(log.matches("memory that the kernel cannot read is not to be had").count(), 1, "{log}");
+    assert_eq!(sandbox.run(&["agent", "stop"]).status, 0);
+    assert!(agent.wait().unwrap().success());
 }

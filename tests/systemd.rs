@@ -170,6 +170,31 @@ fn an_mfa_process_and_many_clients_get_along_with_the_hardening() {
     assert!(is_active(&manager, "mfa-agent.service"));
 }
 
+#[test]
+fn what_an_override_takes_back_is_to_be_had() {
+    if !is_root() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let manager = UserManager::start(&sandbox);
+    let overrides = manager.folder().join("home/.config/systemd/user/mfa-agent.service.d");
+    let agent = manager.folder().join("bin/mfa-agentd");
+    let lines = format!("ExecStart=\nExecStart={} --memory memfd-secret\n", agent.display());
+    let memory = || {
+        assert_eq!(manager.systemctl(&["daemon-reload"]).status, 0);
+        assert_eq!(manager.systemctl(&["stop", "mfa-agent.service"]).status, 0);
+        assert_eq!(manager.systemctl(&["start", "mfa-agent.socket"]).status, 0);
+        manager.run(&["status", "--json"]).stdout
+    };
+    fs::write(overrides.join("page.conf"), format!("[Service]\n{lines}")).unwrap();
+    assert!(memory().contains("\"memory\": \"locked\""), "the filter has no such call");
+    let lines = format!("[Service]\n{lines}SystemCallFilter=memfd_secret\n");
+    fs::write(overrides.join("page.conf"), lines).unwrap();
+    let status = memory();
+    let secret = status.contains("\"memory\": \"secret\"");
+    assert_eq!(secret, crate::hardening::kernel_has_secret_memory(&sandbox), "{status}");
+}
+
 /// The agent behind a socket of systemd's activator, which starts it at the first connection.
 struct Activated {
     process: Child,

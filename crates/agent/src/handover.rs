@@ -17,7 +17,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::platform;
+use crate::platform::{self, PageKind};
 use crate::sealed::Sealer;
 use crate::service_manager::LISTEN_VARIABLES;
 use crate::sessions::{Sessions, State};
@@ -49,6 +49,9 @@ struct Letter<S> {
     #[serde(default)]
     managed: bool,
     nonces: u64,
+    /// In what page the key is to be.
+    #[serde(default)]
+    key_page: PageKind,
     state: S,
 }
 
@@ -86,7 +89,7 @@ impl Estate {
     pub fn receive(memory: RawFd) -> io::Result<Self> {
         let letter = platform::read_sealed_memory(&platform::adopt(memory)?)?;
         let letter: Letter<State> = serde_json::from_slice(&letter)?;
-        let sealer = Sealer::receive(letter.nonces)?;
+        let sealer = Sealer::receive(letter.nonces, letter.key_page)?;
         let listening = |number| {
             let listener = platform::adopt(number)?;
             if platform::listens(&listener) {
@@ -182,6 +185,7 @@ impl Testator<'_> {
             socket_file: self.socket_file,
             managed: self.managed,
             nonces: self.sessions.sealer().nonces(),
+            key_page: self.sessions.sealer().wanted(),
             state: &*self.sessions.state(),
         })?;
         let memory = to_inherit(&platform::sealed_memory(&letter)?)?;

@@ -10,21 +10,21 @@ mod other_unix;
 mod unix;
 
 #[cfg(target_os = "linux")]
-use linux::hide;
-#[cfg(target_os = "linux")]
 pub use linux::{
     Alarm, FolderWatch, ProcessEnd, boot_seconds, close_inherited, for_own_uid, harden, is_own_connection,
     parent_of, program_of, read_sealed_memory, sealed_memory, session_of, tell_manager,
 };
+#[cfg(target_os = "linux")]
+use linux::{hide, map_secret};
 #[cfg(unix)]
-pub use locked_page::LockedPage;
-#[cfg(all(unix, not(target_os = "linux")))]
-use other_unix::hide;
+pub use locked_page::{LockedPage, PageKind};
 #[cfg(all(unix, not(target_os = "linux")))]
 pub use other_unix::{
     Alarm, FolderWatch, ProcessEnd, boot_seconds, close_inherited, for_own_uid, harden, is_own_connection,
     parent_of, program_of, read_sealed_memory, sealed_memory, session_of, tell_manager,
 };
+#[cfg(all(unix, not(target_os = "linux")))]
+use other_unix::{hide, map_secret};
 #[cfg(unix)]
 pub use unix::{
     Fingerprint, Order, Orders, adopt, create_private_folder, detach, fingerprint, give_back_file_limit,

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use protocol::Secret;
+use protocol::{Memory, Secret};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::error::Unspecified;
 use ring::hmac;
@@ -13,7 +13,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::platform::{self, LockedPage};
+use crate::platform::{self, LockedPage, PageKind};
 
 /// How much of the stack below a caller may hold copies of a key, in bytes.
 const STACK: usize = 12 * 1024;
@@ -21,6 +21,7 @@ const STACK: usize = 12 * 1024;
 /// Seals and opens.
 pub struct Sealer {
     keys: LockedPage<Keys>,
+    kind: PageKind,
     /// Counts up with every sealing: no key sees a nonce twice.
     nonces: AtomicU64,
 }
@@ -40,19 +41,25 @@ pub struct Sealed {
 pub struct Mark([u8; 32]);
 
 impl Sealer {
-    /// With keys that nobody ever had.
+    /// One like the agent's own.
+    #[cfg(test)]
     pub fn new() -> io::Result<Self> {
-        let mut keys = LockedPage::new(Keys::default())?;
+        Self::with_keys_in(PageKind::Locked)
+    }
+
+    /// With keys that nobody ever had, in such a page or the next best one.
+    pub fn with_keys_in(kind: PageKind) -> io::Result<Self> {
+        let mut keys = LockedPage::new(Keys::default(), kind)?;
         let none = |_| io::Error::other("no random numbers");
         SystemRandom::new().fill(keys.as_flattened_mut()).map_err(none)?;
-        Ok(Self { keys, nonces: AtomicU64::new(0) })
+        Ok(Self { keys, kind, nonces: AtomicU64::new(0) })
     }
 
     /// With the keys of another sealer, which used up so many nonces. They come on stdin.
-    pub fn receive(nonces: u64) -> io::Result<Self> {
-        let mut keys = LockedPage::new(Keys::default())?;
+    pub fn receive(nonces: u64, kind: PageKind) -> io::Result<Self> {
+        let mut keys = LockedPage::new(Keys::default(), kind)?;
         platform::take_stdin(keys.as_flattened_mut())?;
-        Ok(Self { keys, nonces: AtomicU64::new(nonces) })
+        Ok(Self { keys, kind, nonces: AtomicU64::new(nonces) })
     }
 
     /// The keys themselves, for the process that takes over.
@@ -65,9 +72,14 @@ impl Sealer {
         self.nonces.load(Ordering::Relaxed)
     }
 
-    /// Whether the keys are kept out of swap.
-    pub fn is_locked(&self) -> bool {
-        self.keys.is_locked()
+    /// In what memory the keys are.
+    pub fn memory(&self) -> Memory {
+        self.keys.memory()
+    }
+
+    /// In what kind of page they were to be.
+    pub fn wanted(&self) -> PageKind {
+        self.kind
     }
 
     /// Seals a secret.

@@ -239,9 +239,9 @@ impl Sessions {
         }
     }
 
-    /// Whether what is held is encrypted under a key that is kept out of swap.
+    /// Where the key is under which what is held is encrypted.
     pub fn memory(&self) -> Memory {
-        if self.sealer.is_locked() { Memory::Locked } else { Memory::Swappable }
+        self.sealer.memory()
     }
 
     /// The environment that the agent runs with.

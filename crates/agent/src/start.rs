@@ -17,7 +17,7 @@ use interprocess::os::unix::uds_local_socket::tokio::{
     Listener as UnixSocketListener, Stream as UnixSocketStream,
 };
 use protocol::address::{self, Address, Surroundings};
-use protocol::{Refusal, StartReport, frame};
+use protocol::{Memory, Refusal, StartReport, frame};
 use tokio::sync::Notify;
 
 use crate::clock::Now;
@@ -27,7 +27,7 @@ use crate::handover::{Estate, InheritedSocket, Testator};
 use crate::journal::Peer;
 use crate::lease::Leases;
 use crate::notify::{Desktop, Events};
-use crate::platform::{self, Alarm, FolderWatch, Order, Orders};
+use crate::platform::{self, Alarm, FolderWatch, Order, Orders, PageKind};
 use crate::requests::{self, Identity, OwnProgram, OwnSocket};
 use crate::sealed::Sealer;
 use crate::server::Hall;
@@ -51,28 +51,32 @@ const PAUSE: Duration = Duration::from_millis(20);
 const USAGE: &str = "\
 mfa-agentd, the agent behind mfa-agent. People start it with `mfa-agent agent start`.
 
-usage: mfa-agentd [--report]
+usage: mfa-agentd [--report | --memory memfd-secret]
 
   --report   tell on stdout, in one line, that the socket takes connections (or why not), then leave the
              terminal
+  --memory memfd-secret
+             keep the key in memory that the kernel itself cannot read, where it has such; the machine does
+             not hibernate then
 ";
 
 /// Runs the agent until it is told to stop.
 pub fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_str()).collect();
-    let (report, memory) = match arguments.as_slice() {
-        [] => (false, None),
-        [Some("--report")] => (true, None),
+    let (report, memory, kind) = match arguments.as_slice() {
+        [] => (false, None, PageKind::Locked),
+        [Some("--memory"), Some("memfd-secret")] => (false, None, PageKind::Secret),
+        [Some("--report")] => (true, None, PageKind::Locked),
         // Of the agent alone: the number of a descriptor that it left.
-        [Some("--take-over"), Some(number)] => (true, Some(number.parse().unwrap_or(-1))),
+        [Some("--take-over"), Some(number)] => (true, Some(number.parse().unwrap_or(-1)), PageKind::Locked),
         [Some("--version" | "-V")] => {
             return say(io::stdout(), concat!("mfa-agentd ", env!("CARGO_PKG_VERSION"), "\n"), 0);
         }
         [Some("--help" | "-h")] => return say(io::stdout(), USAGE, 0),
         _ => return say(io::stderr(), USAGE, 2),
     };
-    match run(report, memory) {
+    match run(report, memory, kind) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if report => {
             tell(&match failure {
@@ -117,7 +121,7 @@ fn failure(problem: &(impl ToString + ?Sized), hint: &str) -> Failure {
     Failure::Other { problem: problem.to_string(), hint: hint.to_owned() }
 }
 
-fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
+fn run(report: bool, memory: Option<RawFd>, kind: PageKind) -> Result<(), Failure> {
     // Whoever starts us for a client may itself be a service: what it was given is not for us.
     let passed = if report { Ok(None) } else { service_manager::passed(variable, std::process::id()) };
     let passed = passed.map_err(|error| misfit(&error))?;
@@ -158,7 +162,7 @@ fn run(report: bool, memory: Option<RawFd>) -> Result<(), Failure> {
         Means::of(estate, program)
     } else {
         let socket = passed.map(|number| service_manager::take(number, &address.socket));
-        Means::new(&address, program, socket.transpose().map_err(|error| misfit(&error))?)?
+        Means::new(&address, program, kind, socket.transpose().map_err(|error| misfit(&error))?)?
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -217,23 +221,34 @@ struct Means {
 
 impl Means {
     /// With a socket of its own, or one that a service manager listens on.
-    fn new(address: &Address, program: PathBuf, given: Option<OwnedFd>) -> Result<Self, Failure> {
+    fn new(
+        address: &Address,
+        program: PathBuf,
+        kind: PageKind,
+        given: Option<OwnedFd>,
+    ) -> Result<Self, Failure> {
         // Another agent that has lost its name to the manager is about to end.
         let patience = if given.is_some() { LEAVING } else { Duration::ZERO };
         let lock = lock(&address.socket, patience)?;
         if given.is_none() && is_served(&address.socket) {
             return Err(Failure::Managed(address.socket.clone()));
         }
-        let sealer = Sealer::new()
+        let sealer = Sealer::with_keys_in(kind)
             .map_err(|error| failure(&format!("no memory for keys: {error}"), "see the limits: ulimit -a"))?;
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let start = u64::try_from(start & u128::from(u64::MAX)).unwrap_or_default();
         let mut state = State::default();
         state.leases = Leases::new(address.leases(), start).ok();
         state.sockets = Sockets::new(address.grants());
-        if !sealer.is_locked() {
-            let event = "the key's memory cannot be locked, and may be swapped out".to_owned();
-            state.journal.note(Now::read(), &Peer::default(), event);
+        let short = match (kind, sealer.memory()) {
+            (_, Memory::Swappable) => Some("the key's memory cannot be locked, and may be swapped out"),
+            (PageKind::Secret, Memory::Locked) => {
+                Some("memory that the kernel cannot read is not to be had: the key is in a locked page")
+            }
+            _ => None,
+        };
+        if let Some(event) = short {
+            state.journal.note(Now::read(), &Peer::default(), event.to_owned());
         }
         let socket = given.map(|listener| InheritedSocket {
             listener,

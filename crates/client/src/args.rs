@@ -519,7 +519,11 @@ pub enum LogLevel {
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum Agent {
     /// Be the agent, in the foreground
-    Run,
+    Run {
+        /// Keep its key where the kernel itself cannot read it; the machine does not hibernate then
+        #[arg(long, value_name = "KIND", value_parser = ["memfd-secret"])]
+        memory: Option<String>,
+    },
     /// Start it, unless it runs
     Start,
     /// Wipe everything and end it

@@ -692,6 +692,8 @@ pub struct Health {
 pub enum Memory {
     /// In a page that is not swapped out.
     Locked,
+    /// In one that the kernel cannot read either; while it is there the machine does not hibernate.
+    Secret,
     /// In one that may be: the limit of locked memory forbids better.
     Swappable,
 }

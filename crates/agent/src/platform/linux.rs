@@ -5,10 +5,11 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::ptr;
 use std::slice;
 use std::str::FromStr;
 use std::time::Duration;
@@ -18,9 +19,9 @@ use interprocess::local_socket::ListenerOptions;
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use rustix::cmsg_space;
 use rustix::fs::inotify::{self, WatchFlags};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
 use rustix::io::Errno;
-use rustix::mm::{Advice, madvise};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap};
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
     SocketType, sendmsg_addr, socket_with,
@@ -73,6 +74,29 @@ pub fn hide(start: *mut c_void, size: usize) {
         // An older kernel knows one of them only; nothing here forks or dumps.
         let _ = unsafe { madvise(start, size, advice) };
     }
+}
+
+/// Maps memory that the kernel takes out of its own map: `/proc/PID/mem` of root's does not show it, nor does any
+/// system call that is handed its address by mistake. It is locked, and not there in a forked child.
+pub fn map_secret(size: usize) -> io::Result<*mut c_void> {
+    // SAFETY: a call without pointers; it makes a descriptor, or is an error.
+    #[expect(unsafe_code, reason = "no library has this call")]
+    let number = unsafe { libc::syscall(libc::SYS_memfd_secret, libc::O_CLOEXEC) };
+    let number = RawFd::try_from(number).ok().filter(|number| *number >= 0);
+    let number = number.ok_or_else(io::Error::last_os_error)?;
+    // SAFETY: the kernel has just made it, and nothing else in this program knows of it.
+    #[expect(unsafe_code, reason = "a new descriptor has no owner yet")]
+    let memory = unsafe { OwnedFd::from_raw_fd(number) };
+    ftruncate(&memory, u64::try_from(size).map_err(io::Error::other)?)?;
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: no address is asked for, so no memory of anybody's is replaced; nobody else has the descriptor, which
+    // is closed here, and so nobody changes what is mapped.
+    #[expect(unsafe_code, reason = "memory of one's own is not to be had otherwise")]
+    let start = unsafe { mmap(ptr::null_mut(), size, access, MapFlags::SHARED, &memory, 0) }?;
+    // SAFETY: it has just been mapped, and this process sees it as before.
+    #[expect(unsafe_code, reason = "it takes an address")]
+    unsafe { madvise(start, size, Advice::LinuxDontFork) }?;
+    Ok(start)
 }
 
 /// Memory without a name that holds these bytes and can never be changed, for another process to read.

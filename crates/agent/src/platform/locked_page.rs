@@ -1,12 +1,14 @@
 //! One page of memory for keys: locked, so that it is not swapped out, and on Linux left out of core dumps and
-//! empty in a forked child.
+//! empty in a forked child. Where it is asked for and to be had, the kernel itself has no access to it.
 
 use std::ffi::c_void;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
 
+use protocol::Memory;
 use rustix::mm::{MapFlags, ProtFlags, mlock, mmap_anonymous, munmap};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 /// A value in a page that it has for itself. Locks count by page: two values in one would undo each other's.
@@ -14,7 +16,17 @@ use zeroize::Zeroize;
 pub struct LockedPage<T> {
     value: NonNull<T>,
     size: usize,
-    locked: bool,
+    memory: Memory,
+}
+
+/// What kind of page is wanted.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PageKind {
+    /// One that is locked.
+    #[default]
+    Locked,
+    /// One that the kernel cannot read either (`memfd_secret`). While there is one the machine does not hibernate.
+    Secret,
 }
 
 // SAFETY: the page is owned as a `Box` owns its memory; nothing else points into it.
@@ -25,35 +37,45 @@ unsafe impl<T: Send> Send for LockedPage<T> {}
 unsafe impl<T: Sync> Sync for LockedPage<T> {}
 
 impl<T> LockedPage<T> {
-    /// Moves a value into a page of its own. Where the limit of locked memory (`ulimit -l`) forbids it, the page
-    /// is not locked: see [`LockedPage::is_locked`].
-    pub fn new(value: T) -> io::Result<Self> {
+    /// Moves a value into a page of its own, the next best one where the kernel has no such kind, or the limit of
+    /// locked memory (`ulimit -l`) forbids it: see [`LockedPage::memory`].
+    pub fn new(value: T, kind: PageKind) -> io::Result<Self> {
         let size = rustix::param::page_size();
         if size_of::<T>() > size || align_of::<T>() > size {
             return Err(io::Error::other("it does not fit a page"));
         }
-        // SAFETY: no address is asked for, so no memory of anybody's is replaced.
-        #[expect(unsafe_code, reason = "memory of one's own is not to be had otherwise")]
-        let start = unsafe {
-            mmap_anonymous(ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
-        }?;
+        let secret = if kind == PageKind::Secret { super::map_secret(size).ok() } else { None };
+        let (start, memory) = match secret {
+            Some(start) => (start, Memory::Secret),
+            None => map_locked(size)?,
+        };
         let value_at = NonNull::new(start.cast::<T>()).ok_or(io::ErrorKind::OutOfMemory)?;
-        super::hide(start, size);
-        // SAFETY: the page is mapped, and locking changes nothing that can be seen of it.
-        #[expect(unsafe_code, reason = "it takes an address")]
-        let locked = unsafe { mlock(start, size) }.is_ok();
         // SAFETY: the page is mapped for writing, large enough, aligned to its size, and nobody else's.
         #[expect(unsafe_code, reason = "the value goes to an address")]
         unsafe {
             value_at.write(value);
         }
-        Ok(Self { value: value_at, size, locked })
+        Ok(Self { value: value_at, size, memory })
     }
 
-    /// Whether it is kept out of swap.
-    pub fn is_locked(&self) -> bool {
-        self.locked
+    /// What kind of page it became.
+    pub fn memory(&self) -> Memory {
+        self.memory
     }
+}
+
+/// Memory that is locked where the limit allows it.
+fn map_locked(size: usize) -> io::Result<(*mut c_void, Memory)> {
+    // SAFETY: no address is asked for, so no memory of anybody's is replaced.
+    #[expect(unsafe_code, reason = "memory of one's own is not to be had otherwise")]
+    let start = unsafe {
+        mmap_anonymous(ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+    }?;
+    super::hide(start, size);
+    // SAFETY: the page is mapped, and locking changes nothing that can be seen of it.
+    #[expect(unsafe_code, reason = "it takes an address")]
+    let locked = unsafe { mlock(start, size) }.is_ok();
+    Ok((start, if locked { Memory::Locked } else { Memory::Swappable }))
 }
 
 impl<T> Deref for LockedPage<T> {
@@ -98,9 +120,10 @@ mod tests {
 
     #[test]
     fn a_value_lives_in_a_page_of_its_own() {
-        let one = LockedPage::new([7_u64; 4]).unwrap();
-        let two = LockedPage::new([9_u64; 4]).unwrap();
-        assert_eq!((*one, *two), ([7; 4], [9; 4]));
+        let one = LockedPage::new([7_u64; 4], PageKind::Locked).unwrap();
+        let two = LockedPage::new([9_u64; 4], PageKind::Locked).unwrap();
+        let three = LockedPage::new([11_u64; 4], PageKind::Secret).unwrap();
+        assert_eq!((*one, *two, *three), ([7; 4], [9; 4], [11; 4]));
         let page = |value: &[u64; 4]| ptr::from_ref(value).addr() / rustix::param::page_size();
         assert_ne!(page(&one), page(&two));
         drop(one);

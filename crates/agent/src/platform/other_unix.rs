@@ -40,6 +40,11 @@ pub fn close_inherited(keep: Option<RawFd>) {
 /// Would keep mapped memory out of core dumps; here the limit of [`harden`] does.
 pub fn hide(_start: *mut c_void, _size: usize) {}
 
+/// Memory that the kernel cannot read is not to be had here.
+pub fn map_secret(_size: usize) -> io::Result<*mut c_void> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Memory without a name is not to be had here, and a file is none.
 pub fn sealed_memory(_bytes: &[u8]) -> io::Result<OwnedFd> {
     Err(io::ErrorKind::Unsupported.into())

@@ -13,7 +13,7 @@ use crate::{clock, output, platform, programs};
 
 pub fn run(args: &args::Agent, color: Color, environment: &Environment) -> Result<(), Failure> {
     match args {
-        args::Agent::Run => be(),
+        args::Agent::Run { memory } => be(memory.as_deref()),
         args::Agent::Start => start(&Agent::locate(environment)?),
         args::Agent::Stop => stop(&Agent::locate(environment)?),
         args::Agent::Restart => restart(&Agent::locate(environment)?),
@@ -25,9 +25,10 @@ pub fn run(args: &args::Agent, color: Color, environment: &Environment) -> Resul
 }
 
 /// Becomes the agent, in the foreground.
-fn be() -> Result<(), Failure> {
+fn be(memory: Option<&str>) -> Result<(), Failure> {
     let program = agent::program()?;
-    let error = platform::become_agent(&program, &[]);
+    let arguments: Vec<_> = memory.iter().flat_map(|kind| ["--memory".into(), (*kind).into()]).collect();
+    let error = platform::become_agent(&program, &arguments);
     Err(match error.kind() {
         std::io::ErrorKind::NotFound => programs::missing(Exit::Agent, &program),
         _ => Failure::new(Exit::Agent, format!("cannot start {}: {error}", program.display())),

@@ -129,6 +129,11 @@ fn text(status: &Status, look: Look) -> String {
                 .to_owned(),
         );
     }
+    if status.memory == Some(Memory::Secret) {
+        lines.push(
+            "its key is in memory that the kernel cannot read; the machine does not hibernate".to_owned(),
+        );
+    }
     if status.waiting > 0 {
         lines.push(format!(
             "{} for a code to be typed",

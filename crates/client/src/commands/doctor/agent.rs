@@ -35,6 +35,10 @@ pub fn reached(status: &Status, started: bool) -> Vec<Finding> {
     });
     match status.memory {
         Some(Memory::Locked) => findings.push(Finding::ok("memory", "keys are never swapped out")),
+        Some(Memory::Secret) => findings.push(Finding::ok(
+            "memory",
+            "the key is where the kernel cannot read it; the machine does not hibernate",
+        )),
         Some(Memory::Swappable) => findings.push(Finding::warning(
             "memory",
             "the key of the agent's memory may be swapped out: the limit of locked memory is too low",
