@@ -19,6 +19,7 @@ mod hardening;
 mod hooks;
 mod keys;
 mod kills;
+mod launchd;
 mod lifecycle;
 mod live;
 mod lock;
