@@ -85,7 +85,9 @@ impl Sessions {
         let Some(signer) = self.signer(&session.key, profile) else { return };
         let alias = match self.aws.account_alias(&endpoint, &signer).await {
             Ok(Some(alias)) => Alias::Is(alias),
-            Ok(None) | Err(CallError::Aws { .. }) => Alias::None,
+            Ok(None) => Alias::None,
+            Err(CallError::Aws { code, .. }) if code.starts_with("AccessDenied") => Alias::None,
+            // Asked again later.
             Err(_) => return,
         };
         self.state().aliases.0.insert(account, alias);
