@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use protocol::{Reply, Request, Secret};
 
 use crate::lifecycle::wait_for_end;
-use crate::support::{ACCOUNT, Bus, Dunst, Run, Sandbox, Server, key_of, tool, wait_until};
+use crate::support::{ACCOUNT, Bus, Dunst, Run, Sandbox, Server, install, key_of, tool, wait_until};
 
 /// What a desktop's server usually can.
 const USUAL: &str = "actions body body-markup icon-static persistence";
@@ -497,11 +497,7 @@ fn a_restart_that_fails_brings_the_notification_back() {
     let bus = Bus::start(&mut sandbox);
     let server = bus.server(USUAL);
     let folder = sandbox.home().join("bin");
-    fs::create_dir(&folder).unwrap();
-    for program in [env!("CARGO_BIN_EXE_mfa-agent"), env!("CARGO_BIN_EXE_mfa-agentd")] {
-        fs::copy(program, folder.join(Path::new(program).file_name().unwrap())).unwrap();
-    }
-    let client = folder.join("mfa-agent");
+    let client = install(&folder);
     let clock = start_by(&mut sandbox, client.to_str().unwrap());
     sandbox.log_in("dev");
     advance(&sandbox, &clock, 43_200 - 599);
