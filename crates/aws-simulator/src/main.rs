@@ -26,6 +26,7 @@ fn main() -> ExitCode {
 fn serve(simulator: &Simulator) -> ExitCode {
     simulator.enable_control();
     let alice = simulator.user(ACCOUNT, "alice");
+    simulator.name_account(ACCOUNT, "example-company");
     let audit = Role { trusted_accounts: vec![ACCOUNT.to_owned()], ..Role::new("444455556666", "audit") };
     let lines = [
         ("AWS_ENDPOINT_URL", simulator.endpoint()),
