@@ -127,9 +127,8 @@ fn fish(command: &Command) -> String {
         } else {
             format!("; and __fish_seen_subcommand_from {below}")
         };
-        lines += &format!(
-            "complete -c mfa-agent -n \"__fish_mfa_agent_using_subcommand {verb}{below}\" -f -a \"{words}\"\n"
-        );
+        let seen = format!("__fish_mfa_agent_using_subcommand {verb}{below}");
+        lines.extend(["complete -c mfa-agent -n \"", &seen, "\" -f -a \"", words, "\"\n"]);
     };
     for taker in takers(command) {
         complete(&taker, &format!("({PROFILES})"));
