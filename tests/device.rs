@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdout, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use aws_simulator::{Fault, User};
@@ -10,7 +11,7 @@ use protocol::{Ask, IamAnswer, IamCall, Refusal, Reply, Request, Secret, Signed}
 
 use crate::errors::check;
 use crate::secrets::{is_root, left_in_memory};
-use crate::support::{ACCOUNT, Run, Sandbox, key_of, wait_until};
+use crate::support::{ACCOUNT, Run, Sandbox, Screen, key_of, tool, wait_until};
 
 /// The actions that AWS was asked for since the last look.
 fn called(sandbox: &Sandbox) -> Vec<String> {
@@ -517,4 +518,149 @@ fn a_lost_answer_is_looked_up_and_nothing_is_done_twice() {
     let run = add(&sandbox, "bob", &[]);
     assert_eq!(run.status, 7, "{run:?}");
     assert_eq!(sandbox.simulator.calls_of("CreateVirtualMFADevice").len(), 1);
+}
+
+/// What a decoder of QR codes sees on a screen.
+fn decoded(picture: &Path) -> String {
+    let mut command = Command::new(tool("zbarimg"));
+    let output = command.args(["--quiet", "--raw", "-Sdisable", "-Sqrcode.enable"]).arg(picture).output();
+    String::from_utf8_lossy(&output.unwrap().stdout).trim().to_owned()
+}
+
+/// The codes of now and of the next half minute that an authenticator makes of a line.
+fn authenticator(line: &str) -> Vec<String> {
+    let seed = line.split(['=', '&']).nth(1).unwrap();
+    // Through stdin: this is a seed.
+    let mut oathtool = Command::new(tool("oathtool"))
+        .args(["--totp", "--base32", "--window", "1", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    oathtool.stdin.take().unwrap().write_all(seed.as_bytes()).unwrap();
+    let output = oathtool.wait_with_output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_camera_before_a_terminal_of_either_kind_reads_the_picture() {
+    for (background, foreground) in [("black", "white"), ("white", "black"), ("#fdf6e3", "#657b83")] {
+        let (mut sandbox, _) = newcomer();
+        let screen = Screen::start(&mut sandbox);
+        let font = ["-fa", "DejaVu Sans Mono", "-fs", "11", "-geometry", "80x24", "-T", "enrolment"];
+        let script = "\"$0\" device add --profile dev; echo $? >\"$HOME/status\"";
+        let command = ["-e", "sh", "-c", script, env!("CARGO_BIN_EXE_mfa-agent")];
+        let mut xterm = sandbox
+            .command(tool("xterm"), font)
+            .args(["-bg", background, "-fg", foreground])
+            .args(command)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let picture = sandbox.home().join("picture.png");
+        let mut line = String::new();
+        wait_until("a decoder reads it", || {
+            screen.photograph(&picture);
+            line = decoded(&picture);
+            !line.is_empty()
+        });
+        let seed = sandbox.simulator.seed(&serial("bob"));
+        assert_eq!(line, format!("otpauth://totp/AWS:bob@{ACCOUNT}?secret={seed}&issuer=AWS"));
+
+        let codes = authenticator(&line).concat();
+        assert_eq!(codes.len(), 12, "{codes}");
+        let keys: Vec<&str> = codes.split("").filter(|key| !key.is_empty()).collect();
+        screen.press("enrolment", &keys, || devices(&sandbox) == [("bob".to_owned(), true)]);
+        xterm.wait().unwrap();
+        assert_eq!(fs::read_to_string(sandbox.home().join("status")).unwrap(), "0\n");
+        assert!(config(&sandbox).contains("mfa_serial"));
+    }
+}
+
+#[test]
+fn no_history_of_a_terminal_has_the_key() {
+    for second_screen in ["on", "off"] {
+        let (sandbox, _) = newcomer();
+        let socket = sandbox.home().join("tmux");
+        let tmux = |arguments: &[&str]| {
+            let mut command = sandbox.command(tool("tmux"), ["-u", "-f", "/dev/null", "-S"]);
+            let run = Run::of(command.arg(&socket).args(arguments));
+            assert_eq!(run.status, 0, "{arguments:?}: {run:?}");
+            run.stdout
+        };
+        tmux(&["new-session", "-d", "-x", "80", "-y", "24", "sh"]);
+        tmux(&["set-option", "-g", "alternate-screen", second_screen]);
+        let shows = |words: &str| wait_until(words, || tmux(&["capture-pane", "-p"]).contains(words));
+        let types = |keys: &str| drop(tmux(&["send-keys", "-l", keys]));
+        let command = format!("'{}' device add --profile dev", env!("CARGO_BIN_EXE_mfa-agent"));
+        types(&(command + "\r"));
+        shows("Code of bob:");
+        shows("▄");
+        types("s");
+        let seed = sandbox.simulator.seed(&serial("bob"));
+        shows(&seed[..4]);
+        shows("for a password manager");
+        // Whatever may scroll: a pair that is not taken, and the picture once more.
+        types("s");
+        shows("Scan it");
+        let old = [-9, -7].map(|step| sandbox.simulator.code_at(&serial("bob"), step));
+        types(&old[0]);
+        shows("The next code:");
+        types(&old[1]);
+        shows("AWS did not take these two");
+        let [first, second] = pair(&sandbox, &serial("bob"));
+        shows("Code of bob:");
+        types(&first);
+        shows("The next code:");
+        types(&second);
+        shows("bob is an MFA device of bob now");
+        let mut all = tmux(&["capture-pane", "-p", "-J", "-S", "-"]);
+        all += &tmux(&["capture-pane", "-p", "-J", "-q", "-a", "-S", "-"]);
+        for trace in ["▄", "otpauth", &seed[..4], &seed[28..32], &seed[60..]] {
+            assert!(!all.contains(trace), "{trace} with alternate-screen {second_screen}: {all}");
+        }
+        tmux(&["kill-server"]);
+        sandbox_holds_no(&sandbox, &seed);
+    }
+}
+
+/// No file of the home has this.
+fn sandbox_holds_no(sandbox: &Sandbox, secret: &str) {
+    let mut folders = vec![sandbox.home()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(contents) = fs::read(&path) {
+                let found = contents.windows(secret.len()).any(|window| window == secret.as_bytes());
+                assert!(!found, "{}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_window_that_is_too_small_gets_the_text() {
+    let (mut sandbox, _) = newcomer();
+    sandbox.set("LANG", "C");
+    let terminal = sandbox.terminal(&["device", "add", "--profile", "dev"]);
+    terminal.wait_for("There is no room here for the QR code");
+    terminal.wait_for(&format!("?secret={}&issuer=AWS", sandbox.simulator.seed(&serial("bob"))));
+    terminal.wait_for("Code of bob:");
+    terminal.type_in("\x03");
+    assert_eq!(terminal.finish().status, 130);
+}
+
+#[test]
+fn what_a_person_sees() {
+    let (sandbox, _) = newcomer();
+    let none = sandbox.run(&["device", "list", "--profile", "dev"]);
+    assert_eq!(none.stderr, "bob has no MFA device; mfa-agent device add makes one\n", "{none:?}");
+    let nobody = sandbox.run(&["device", "add", "--profile", "dev"]);
+    check(&nobody, 3, &["two codes are needed, and nobody can be asked", "--stdin"]);
+    assert_eq!(devices(&sandbox), []);
+    check(&sandbox.run(&["device", "resync", "x", "--profile", "dev"]), 5, &["bob has no MFA device x"]);
+    let login = sandbox.run(&["login", "dev"]);
+    check(&login, 5, &["no MFA device", "mfa-agent device add --profile dev"]);
 }

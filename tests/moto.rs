@@ -1,6 +1,6 @@
 //! A server that nobody here wrote: the shapes of requests and answers are AWS's, not our idea of them.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 
 use crate::support::{Run, Sandbox, exported, tool};
@@ -134,4 +134,49 @@ fn a_policy_is_given_to_a_user_of_moto_and_taken_away() {
     assert_eq!(run.status, 0, "{run:?}");
     let run = policy(&["detach"]);
     assert!(run.status == 0 && run.stderr.contains("has no policy require-mfa"), "{run:?}");
+}
+
+#[test]
+fn a_device_is_made_and_removed_at_moto() {
+    let mut sandbox = Sandbox::new();
+    let moto = Moto::start(&sandbox);
+    sandbox.set("AWS_ENDPOINT_URL", &moto.endpoint);
+    let aws = |arguments: &[&str]| {
+        let run = Run::of(sandbox.command(tool("aws"), arguments).envs([
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_DEFAULT_REGION", "eu-central-1"),
+        ]));
+        assert_eq!(run.status, 0, "{run:?}");
+        serde_json::from_str::<serde_json::Value>(&run.stdout).unwrap_or_default()
+    };
+    aws(&["iam", "create-user", "--user-name", "alice"]);
+    let key = aws(&["iam", "create-access-key", "--user-name", "alice"]);
+    let text = |name: &str| key["AccessKey"][name].as_str().unwrap().to_owned();
+    let (id, secret) = (text("AccessKeyId"), text("SecretAccessKey"));
+    let section = format!("[dev]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    sandbox.write(".aws/credentials", &section);
+    sandbox.write(".aws/config", "[profile dev]\nregion = eu-central-1\n");
+
+    // moto looks at no code.
+    let device = |arguments: &[&str]| {
+        let mut command = sandbox.client([&["device"], arguments, &["--profile", "dev"]].concat());
+        let mut client =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let _ = client.stdin.take().unwrap().write_all(b"123456\n654321\n");
+        let run: Run = client.wait_with_output().unwrap().into();
+        assert_eq!(run.status, 0, "{run:?}");
+        run
+    };
+    let added = device(&["add", "--stdin"]);
+    assert!(added.stdout.starts_with("otpauth://totp/AWS:alice@123456789012?secret="), "{added:?}");
+    let serial = "arn:aws:iam::123456789012:mfa/alice";
+    assert!(std::fs::read_to_string(sandbox.home().join(".aws/config")).unwrap().contains(serial));
+    assert!(device(&["list"]).stdout.contains(serial));
+    assert!(device(&["add", "--stdin"]).stderr.contains("alice has alice already"));
+    let run = sandbox.run(&["login", "dev", "--code", "111111"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    device(&["remove", "alice", "--yes", "--long-term"]);
+    let left = aws(&["iam", "list-virtual-mfa-devices"]);
+    assert_eq!(left["VirtualMFADevices"], serde_json::json!([]));
 }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,13 @@ impl Screen {
             }
             done()
         });
+    }
+
+    /// What is on it, as a picture.
+    pub fn photograph(&self, file: &Path) {
+        let mut import = Command::new(tool("import"));
+        import.args(["-display", &self.display, "-window", "root"]).arg(file);
+        assert!(import.status().unwrap().success());
     }
 
     /// The first window whose name begins so.
