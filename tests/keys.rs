@@ -357,7 +357,7 @@ fn the_profiles_that_rest_on_a_key_are_listed_with_its_end() {
     let (credentials, config) = (file(&sandbox).display().to_string(), config.display().to_string());
     let key = format!("…{dev}");
     let expected = [
-        ["PROFILE", "KEY", "SECTION", "FILE"],
+        ["PROFILE", "KEY", "SECTION", "WHERE"],
         ["deep", &key, "dev", &credentials],
         ["dev", &key, "dev", &credentials],
         ["here", &key, "here", &config],
@@ -371,7 +371,7 @@ fn the_profiles_that_rest_on_a_key_are_listed_with_its_end() {
     let json = sandbox.run(&["keys", "list", "--json", "--profile", "here"]);
     let expected = format!(
         "[\n  {{\n    \"profile\": \"here\",\n    \"key\": \"{dev}\",\n    \"section\": \"here\",\n    \
-         \"file\": \"{config}\",\n    \"mode\": \"0644\"\n  }}\n]\n"
+         \"file\": \"{config}\",\n    \"keyring\": false,\n    \"mode\": \"0644\"\n  }}\n]\n"
     );
     assert_eq!((json.status, json.stdout), (0, expected));
     sandbox.write(".aws/credentials", "");

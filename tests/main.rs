@@ -17,6 +17,7 @@ mod faults;
 mod front;
 mod hardening;
 mod hooks;
+mod keyring;
 mod keys;
 mod kills;
 mod launchd;

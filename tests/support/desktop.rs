@@ -189,6 +189,11 @@ impl Bus {
         logind
     }
 
+    /// Whether somebody has this name.
+    pub fn has_owner(&self, name: &str) -> bool {
+        self.ask("NameHasOwner", name).starts_with("(true")
+    }
+
     /// The process behind a connection, by its unique name.
     pub fn process_of(&self, name: &str) -> Option<i32> {
         let reply = self.ask("GetConnectionUnixProcessID", name);

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 mod desktop;
+mod keyring;
 pub mod memory;
 mod prompter;
 mod sandbox;
@@ -11,6 +12,7 @@ mod terminal;
 mod user_manager;
 
 pub use desktop::{Bus, Dunst, Logind, Notified, Server};
+pub use keyring::{Keyring, PASSWORD};
 pub use memory::memory_holds;
 pub use prompter::TestPrompter;
 pub use sandbox::{ACCOUNT, Run, Sandbox, aws_cli_2, copy, exported, install, key_of, tool};

@@ -61,6 +61,11 @@ impl Screen {
         assert!(import.status().unwrap().success());
     }
 
+    /// Whether there is a window whose name begins so.
+    pub fn has_window(&self, name: &str) -> bool {
+        self.window(name).is_some()
+    }
+
     /// The first window whose name begins so.
     fn window(&self, name: &str) -> Option<String> {
         let found = self.xdotool(&["search", "--onlyvisible", "--name", &format!("^{name}")]);

@@ -14,6 +14,7 @@ mod granted;
 mod handover;
 mod iam;
 mod journal;
+mod keyring;
 mod lease;
 mod live;
 #[cfg_attr(not(target_os = "linux"), path = "no_logind.rs")]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use protocol::{Ask, Envelope, NotHere, PROTOCOL, Refusal, Reply, Request, ShellState, Status, frame};
+use protocol::{Ask, Envelope, KeyringCall, NotHere, PROTOCOL, Refusal, Reply, Request, ShellState, Status, frame};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
@@ -310,6 +310,7 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
         Request::Sections { profiles } => {
             sessions.files().await.map(|files| Reply::Sections(profile::sections(&files, &profiles)))
         }
+        Request::Keyring(call) => sessions.keyring(call).await.map(Reply::Keyring),
         Request::Log => {
             let latest_first = sessions.state().journal.latest().into_iter().rev();
             let mut entries = as_many_as_fit(latest_first);
@@ -396,6 +397,9 @@ fn subject(request: &Request) -> Option<String> {
         Request::Logout { all: true, .. } => Some("logout of all".to_owned()),
         Request::Logout { profiles, .. } => Some(format!("logout of {}", short(&profiles.join(", ")))),
         Request::Stop { .. } => Some("stop".to_owned()),
+        Request::Keyring(KeyringCall::StoreKey { .. }) => Some("key into the keyring".to_owned()),
+        Request::Keyring(KeyringCall::ForgetKey { .. }) => Some("key out of the keyring".to_owned()),
+        Request::Keyring(KeyringCall::FindKey { .. }) => Some("key in the keyring".to_owned()),
         Request::Restart
         | Request::Status
         | Request::Sessions { .. }
@@ -436,6 +440,7 @@ fn result(reply: &Reply) -> Cow<'static, str> {
             Refusal::MfaProcess(_) => "mfa_process gave no code",
             Refusal::Aws { .. } => "refused by AWS",
             Refusal::Network { .. } => "no answer from AWS",
+            Refusal::Keyring { .. } => "the keyring did not",
             _ => "refused",
         },
         Reply::Shell(ShellState::Ready { .. }) => "credentials",

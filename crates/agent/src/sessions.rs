@@ -7,6 +7,7 @@ mod console;
 mod granted;
 mod health;
 mod iam;
+mod keyring;
 mod live;
 mod lock;
 mod process;
@@ -33,6 +34,7 @@ use crate::environment::{Environment, Service};
 use crate::explain::{Call, code_is_spent};
 use crate::granted::Sockets;
 use crate::journal::{Journal, Peer};
+use crate::keyring::Unlock;
 use crate::lease::{Leases, Told};
 use crate::live::{Granted, Grants};
 use crate::notify::{Desktop, Notices, Screen};
@@ -415,7 +417,8 @@ impl Sessions {
                 None
             }
         };
-        let key = resolved.files.open_key(&resolved.plan.user.origin).await?;
+        let unlock = if from == From::Person { Unlock::Ask } else { Unlock::Never };
+        let key = self.open_key(&resolved.files, &resolved.plan.user, unlock).await?;
         if key.id != resolved.plan.user.key_id {
             // The file changed between two looks at it.
             self.state().files = None;
@@ -619,6 +622,11 @@ impl Sessions {
             let question = Question { mfa_process: failure.clone(), ..question() };
             match place.turn() {
                 Turn::Ask => {
+                    // Before the question: a code does not wait while somebody looks for the keyring's password.
+                    if let Err(refusal) = self.unlock_key(resolved).await {
+                        place.give_up(refusal.clone());
+                        return Err(refusal);
+                    }
                     if ask == Ask::PersonUnlessAsked {
                         // Before the question: whatever ends it, nobody is asked twice by a prompt.
                         self.state().put_off.insert(resolved.root.clone());

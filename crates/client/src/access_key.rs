@@ -1,4 +1,4 @@
-//! An IAM user's long-term key on its way into the credentials file.
+//! An IAM user's long-term key on its way into the credentials file, or from there into the keyring.
 
 use std::path::Path;
 
@@ -56,6 +56,14 @@ impl AccessKey {
         let id = aws_file::get(document, file, section, "aws_access_key_id")?;
         let has_secret = aws_file::is_set(document, file, section, "aws_secret_access_key")?;
         let same_secret = aws_file::is(document, file, section, "aws_secret_access_key", &self.secret)?;
+        if id.is_none() && !has_secret {
+            return Ok(match aws_file::get(document, file, section, KEYRING_KEY)? {
+                Some(id) if id != self.id() => {
+                    Held::Other(format!("another key, …{}, in the keyring", last_four(&id)))
+                }
+                _ => Held::Nothing,
+            });
+        }
         Ok(match id {
             Some(id) if id != self.id() => Held::Other(format!("another key, …{}", last_four(&id))),
             Some(_) if same_secret => Held::Same,
@@ -71,9 +79,51 @@ impl AccessKey {
     pub fn set(&self, document: &mut Document, file: &Path, section: &str) -> Result<(), Failure> {
         aws_file::set(document, file, section, "aws_access_key_id", self.id())?;
         aws_file::set(document, file, section, "aws_secret_access_key", self.secret.expose())?;
+        aws_file::remove(document, file, section, KEYRING_KEY)?;
         TOKENS.into_iter().try_for_each(|token| aws_file::remove(document, file, section, token))
     }
+
+    /// The key that a section of a file has in the clear, if it is one.
+    pub fn plaintext(document: &Document, file: &Path, section: &str) -> Result<Option<Self>, Failure> {
+        let half = |name| aws_file::secret(document, file, section, name);
+        let halves = (half("aws_access_key_id")?, half("aws_secret_access_key")?);
+        let (Some(id), Some(secret)) = halves else { return Ok(None) };
+        let token = TOKENS.into_iter().map(|token| aws_file::is_set(document, file, section, token));
+        if token.collect::<Result<Vec<_>, _>>()?.contains(&true) {
+            return Ok(None);
+        }
+        let key = Self::new(id, secret).map_err(|problem| {
+            Failure::new(Exit::Configuration, format!("[{section}] of {}: {problem}", file.display()))
+                .hint("mfa-agent keys import, with the right one")
+        })?;
+        Ok(Some(key))
+    }
+
+    /// The secret.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
 }
+
+/// Lets a section of the credentials file say that its key is in the keyring, in the place of whatever was there.
+pub fn set_keyring_key(document: &mut Document, file: &Path, section: &str, id: &str) -> Result<(), Failure> {
+    aws_file::set(document, file, section, KEYRING_KEY, id)?;
+    remove_plaintext(document, file, section)
+}
+
+/// Takes a key that stands in the clear out of a section.
+pub fn remove_plaintext(document: &mut Document, file: &Path, section: &str) -> Result<(), Failure> {
+    HALVES
+        .into_iter()
+        .chain(TOKENS)
+        .try_for_each(|setting| aws_file::remove(document, file, section, setting))
+}
+
+/// The setting by which a section says that its key is in the keyring: the key's id. The agent reads it.
+pub const KEYRING_KEY: &str = "mfa_agent_keyring_key";
+
+/// The two halves of a key.
+const HALVES: [&str; 2] = ["aws_access_key_id", "aws_secret_access_key"];
 
 /// The settings that make a key a temporary one.
 const TOKENS: [&str; 2] = ["aws_session_token", "aws_security_token"];

@@ -115,22 +115,28 @@ impl Agent {
         request: Request,
         interrupt: Interrupt<'_>,
     ) -> Result<Answer, Failure> {
-        let limit = match request {
+        let limit = match &request {
             // It may be another host's, and the way there long.
             Request::Shell { .. } if self.address.overridden => FAR,
             _ => patience(&request),
         };
+        let delay = match &request {
+            Request::Keyring(_) => Some("the keyring may ask for its password, on the desktop"),
+            Request::Login { .. } => None,
+            _ => Some("you may be asked in another terminal, or on the desktop"),
+        };
+        let delay = delay.filter(|_| limit > LONG);
         let line = frame::encode(&Envelope { protocol: PROTOCOL, request })
             .map_err(|error| Failure::new(Exit::Usage, format!("cannot ask that: {error}")))?;
         for _ in 0..RESTARTS {
-            let answer = connection.exchange(&line, limit, interrupt)?;
+            let answer = connection.exchange(&line, limit, delay, interrupt)?;
             if !matches!(answer.reply, Reply::Refused(Refusal::Restarting)) {
                 return Ok(answer);
             }
             // The socket listens on, and is never without an agent behind it.
             connection = self.connect()?.ok_or_else(|| lost(&ErrorKind::UnexpectedEof.into(), limit))?;
         }
-        connection.exchange(&line, limit, interrupt)
+        connection.exchange(&line, limit, delay, interrupt)
     }
 
     /// All profiles of the AWS config files; the agent is started for it.
@@ -375,10 +381,16 @@ pub struct Started {
 
 impl Connection {
     /// Sends the question and waits for the reply.
-    fn exchange(self, line: &[u8], limit: Duration, interrupt: Interrupt<'_>) -> Result<Answer, Failure> {
+    fn exchange(
+        self,
+        line: &[u8],
+        limit: Duration,
+        delay: Option<&str>,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Answer, Failure> {
         let deadline = Instant::now() + limit;
         let reply = platform::send(&self.0, line, deadline)
-            .and_then(|()| self.wait_for_word(limit, interrupt))
+            .and_then(|()| self.wait_for_word(limit, delay, interrupt))
             .and_then(|()| read_line(&self.0, interrupt, deadline))
             .map_err(|error| lost(&error, limit))?;
         let reply = frame::decode(&reply).map_err(|error| {
@@ -388,14 +400,22 @@ impl Connection {
         Ok(Answer { reply, connection: self })
     }
 
-    /// Waits until there is something to read, and says so where a person may hold it up.
-    fn wait_for_word(&self, limit: Duration, interrupt: Interrupt<'_>) -> std::io::Result<()> {
-        let patience = if limit > LONG { SILENCE } else { limit };
+    /// Waits until there is something to read, and says what may hold it up, where that is known.
+    fn wait_for_word(
+        &self,
+        limit: Duration,
+        delay: Option<&str>,
+        interrupt: Interrupt<'_>,
+    ) -> std::io::Result<()> {
+        let patience = if delay.is_some() { SILENCE } else { limit };
         match platform::wait_readable(self.descriptor(), interrupt, Instant::now() + patience) {
-            Err(error) if error.kind() == ErrorKind::TimedOut && limit > LONG => {
-                output::words("mfa-agent: waiting; you may be asked in another terminal, or on the desktop");
-                Ok(())
-            }
+            Err(error) if error.kind() == ErrorKind::TimedOut => match delay {
+                Some(delay) => {
+                    output::words(&format!("mfa-agent: waiting; {delay}"));
+                    Ok(())
+                }
+                None => Err(error),
+            },
             other => other,
         }
     }
@@ -469,15 +489,19 @@ fn patience(request: &Request) -> Duration {
         | Request::Live { .. }
         | Request::Console { .. }
         | Request::AwsMfa { .. }
-        | Request::Iam { .. } => Duration::from_mins(2),
+        | Request::Iam { .. }
+        // The keyring may ask for its password.
+        | Request::Keyring(_)
+        | Request::Login { .. } => Duration::from_mins(2),
         Request::Session { .. }
         | Request::Unlock { .. }
-        | Request::Login { .. }
         | Request::Restart
         | Request::Grant { .. }
         | Request::Profiles { .. }
         | Request::Given { .. }
-        | Request::Sections { .. } => LONG,
+        | Request::Sections { .. }
+        // The desktop's services may be silent.
+        | Request::Health => LONG,
         // A prompt waits for it.
         Request::Shell { .. } => Duration::from_millis(200),
         Request::Credentials { ask: Ask::AtHand, .. }
@@ -486,7 +510,6 @@ fn patience(request: &Request) -> Duration {
         | Request::Revoke { .. }
         | Request::Status
         | Request::Sessions { .. }
-        | Request::Health
         | Request::Log
         | Request::Stop { .. } => SHORT,
     }

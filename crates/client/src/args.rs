@@ -406,13 +406,13 @@ pub struct Why {
 /// `mfa-agent keys`
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum Keys {
-    /// Put an access key into ~/.aws/credentials: from the console's CSV file, or typed
+    /// Put an access key into ~/.aws/credentials or the keyring: from the console's CSV file, or typed
     #[command(
-        long_about = "Put an access key into ~/.aws/credentials: from the console's CSV file, or typed.\n\nFILE is what the AWS console gives (accessKeys.csv, credentials.csv), or a section as it stands in a credentials file. Without FILE the key is asked for on the terminal, the secret unseen. All else in ~/.aws/credentials stays as it is.\n\nThe key goes to --profile, else the name of the section in FILE, else AWS_PROFILE, else default.",
-        after_long_help = "Examples:\n  mfa-agent keys import --profile dev accessKeys.csv --remove-file\n  mfa-agent keys import --profile dev              asks for it\n  pass show aws/dev | mfa-agent keys import --profile dev -"
+        long_about = "Put an access key into ~/.aws/credentials or the keyring: from the console's CSV file, or typed.\n\nFILE is what the AWS console gives (accessKeys.csv, credentials.csv), or a section as it stands in a credentials file. Without FILE the key is asked for on the terminal, the secret unseen. All else in ~/.aws/credentials stays as it is.\n\nThe key goes to --profile, else the name of the section in FILE, else AWS_PROFILE, else default.\n\nWith --keyring its secret goes into the keyring of the desktop, and the file only says that it is there. Without FILE, a key that the profile has in the file is moved. The keyring's key is for mfa-agent alone: other tools get sessions from it, by env, exec or credential-process.",
+        after_long_help = "Examples:\n  mfa-agent keys import --profile dev accessKeys.csv --remove-file\n  mfa-agent keys import --profile dev --keyring    from ~/.aws/credentials into the keyring\n  mfa-agent keys import --profile dev              asks for it\n  pass show aws/dev | mfa-agent keys import --profile dev -"
     )]
     Import(KeysImport),
-    /// List the profiles that rest on a long-term key, and the file that it is in
+    /// List the profiles that rest on a long-term key, and where it is
     List {
         /// For programs
         #[arg(long)]
@@ -429,6 +429,9 @@ pub struct KeysImport {
     /// Whose key, where FILE has several: a user's name, or a section's
     #[arg(long, value_name = "NAME", requires = "file", value_parser = NonEmptyStringValueParser::new())]
     pub user: Option<String>,
+    /// Into the keyring of the desktop, not into the file; without FILE from the file
+    #[arg(long)]
+    pub keyring: bool,
     /// Replace another key that the profile has
     #[arg(long)]
     pub force: bool,

@@ -59,6 +59,12 @@ pub fn get(document: &Document, file: &Path, profile: &str, key: &str) -> Result
     Ok(value.map(str::to_owned))
 }
 
+/// A setting's value that may be a secret.
+pub fn secret(document: &Document, file: &Path, profile: &str, key: &str) -> Result<Option<Secret>, Failure> {
+    let value = document.get(profile, key).map_err(|error| ambiguous(file, &error))?;
+    Ok(value.map(|value| Secret::new(value.to_owned())))
+}
+
 /// Whether there is a section of this profile.
 pub fn has(document: &Document, file: &Path, profile: &str) -> Result<bool, Failure> {
     document.has(profile).map_err(|error| ambiguous(file, &error))

@@ -16,6 +16,7 @@ mod front;
 mod iam;
 mod interview;
 mod key_text;
+mod keyring;
 mod message;
 mod mfa;
 mod output;

@@ -1,8 +1,8 @@
 //! What the agent's refusals mean in words, with what to do about them and the exit status.
 
 use protocol::{
-    AwsProblem, KeyOrigin, NetworkProblem, NoConsent, NotHere, PROTOCOL, ProcessFailure, ProcessProblem,
-    Refusal,
+    AwsProblem, KeyOrigin, KeyringItem, KeyringProblem, NetworkProblem, NoConsent, NotHere, PROTOCOL,
+    ProcessFailure, ProcessProblem, Refusal,
 };
 
 use crate::failure::{Exit, Failure};
@@ -280,6 +280,14 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             format!("the agent cannot lead a browser to the console: {problem}"),
             "--print prints the link".to_owned(),
         ),
+        Refusal::Keyring { item, problem } => {
+            let exit = match problem {
+                KeyringProblem::NotThere => Exit::Configuration,
+                _ => Exit::Agent,
+            };
+            let (what, hint) = keyring(item, problem);
+            (exit, what, hint)
+        }
         Refusal::Restarting => (
             Exit::Agent,
             "the agent starts anew, again and again".to_owned(),
@@ -374,14 +382,15 @@ pub fn process(failure: &ProcessFailure) -> (String, String) {
 
 fn aws(action: &str, code: &str, message: &str, problem: &AwsProblem) -> (String, String) {
     match problem {
-        AwsProblem::KeyInvalid(KeyOrigin { last_four, section, file }) => (
-            format!("AWS does not know the key …{last_four} in [{section}] of {file}, or it is inactive"),
-            import(section, " --force"),
+        AwsProblem::KeyInvalid(origin @ KeyOrigin { last_four, .. }) => (
+            format!("AWS does not know the key …{last_four} {}, or it is inactive", place(origin)),
+            replace(origin),
         ),
-        AwsProblem::SecretWrong(KeyOrigin { last_four, section, file }) => (
-            format!("aws_secret_access_key in [{section}] of {file} does not belong to the key …{last_four}"),
-            import(section, " --force"),
-        ),
+        AwsProblem::SecretWrong(origin @ KeyOrigin { last_four, .. }) => {
+            let secret = if origin.keyring { "the secret" } else { "aws_secret_access_key" };
+            let what = format!("{secret} {} does not belong to the key …{last_four}", place(origin));
+            (what, replace(origin))
+        }
         AwsProblem::SerialNotYours { serial } => (
             format!("{serial} is not an MFA device of this user"),
             "AWS console, Security credentials, Multi-factor authentication names the right mfa_serial".to_owned(),
@@ -432,6 +441,46 @@ pub fn counted(number: usize, thing: &str) -> String {
         false => "s",
     };
     format!("{number} {thing}{plural}")
+}
+
+/// Why the keyring did not do what was wanted of it, and what to do about it.
+fn keyring(item: &KeyringItem, problem: &KeyringProblem) -> (String, String) {
+    let KeyringItem::AccessKey { last_four } = item;
+    let thing = format!("the key …{last_four}");
+    match problem {
+        KeyringProblem::NoService { detail } => (
+            format!("there is no keyring for {thing}: {detail}"),
+            "mfa-agent agent restart, from the desktop; or put the key into the file: mfa-agent keys import"
+                .to_owned(),
+        ),
+        KeyringProblem::Locked => (
+            format!("the keyring is locked, and {thing} in it"),
+            "unlock it in its own window (seahorse, KWalletManager, KeePassXC), or log in to the desktop"
+                .to_owned(),
+        ),
+        KeyringProblem::NotThere => (
+            format!("{thing} is not in the keyring"),
+            "mfa-agent keys import --keyring puts it there".to_owned(),
+        ),
+        KeyringProblem::Silent => (
+            format!("the keyring does not answer, for {thing}"),
+            "see whether it runs: secret-tool search service mfa-agent".to_owned(),
+        ),
+        KeyringProblem::Failed { detail } => (
+            format!("the keyring failed at {thing}: {detail}"),
+            "see what it holds: secret-tool search service mfa-agent".to_owned(),
+        ),
+    }
+}
+
+/// Where a key is, in words.
+fn place(KeyOrigin { section, file, keyring, .. }: &KeyOrigin) -> String {
+    if *keyring { format!("in the keyring, of [{section}]") } else { format!("in [{section}] of {file}") }
+}
+
+/// The command that replaces a key where it is.
+fn replace(KeyOrigin { section, keyring, .. }: &KeyOrigin) -> String {
+    import(section, if *keyring { " --keyring --force" } else { " --force" })
 }
 
 /// The command that puts a key into a section, also over one that is there.

@@ -5,11 +5,13 @@ pub mod address;
 pub mod duration;
 pub mod frame;
 mod iam;
+mod keyring;
 mod refusal;
 pub mod sanitize;
 mod secret;
 
 pub use iam::{CallerIdentity, IamAnswer, IamCall, IamUser, MfaDevice, PolicyHolder, Signed, UserKey};
+pub use keyring::{KeyringAnswer, KeyringCall, KeyringItem, KeyringProblem, KeyringState};
 pub use refusal::{
     AwsProblem, KeyOrigin, NetworkProblem, NoConsent, NotHere, ProcessFailure, ProcessProblem, Question,
     Refusal,
@@ -242,6 +244,8 @@ pub enum Request {
         /// Their names, without `profile `.
         profiles: Vec<String>,
     },
+    /// Change the operating system's keyring, or look into it. Answered by [`Reply::Keyring`].
+    Keyring(KeyringCall),
     /// Who asked for what? Answered by [`Reply::Log`].
     Log,
     /// Start anew, and lose nothing. Understood whatever the protocol's number. Answered by [`Reply::Restarted`].
@@ -361,6 +365,8 @@ pub enum Reply {
     },
     /// To [`Request::Sections`].
     Sections(Sections),
+    /// To [`Request::Keyring`].
+    Keyring(KeyringAnswer),
     /// To [`Request::Log`], oldest first.
     Log(Vec<LogEntry>),
     /// To [`Request::Restart`].
@@ -684,6 +690,9 @@ pub struct Health {
     /// Why nobody tells it of what shall lock it (`lock_on`); none, too, where nothing shall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock_on: Option<String>,
+    /// The operating system's keyring; none from an agent that does not use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyring: Option<KeyringState>,
 }
 
 /// How the key is kept under which sessions are held encrypted.
@@ -737,7 +746,10 @@ pub struct Section {
     /// The last four characters of its access key's id, where it has a key with its secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// That key has a session token.
+    /// The last four characters of the id of its access key that is in the keyring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyring_key: Option<String>,
+    /// The key of the file has a session token.
     #[serde(default)]
     pub temporary: bool,
     /// Which of the settings it has by which SDKs get credentials in other ways.

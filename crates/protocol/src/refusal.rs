@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{KeyringItem, KeyringProblem};
+
 /// Why the agent says no.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -254,6 +256,13 @@ pub enum Refusal {
         /// Why.
         problem: String,
     },
+    /// The operating system's keyring did not do what was wanted of it.
+    Keyring {
+        /// What was wanted of it.
+        item: KeyringItem,
+        /// Why it did not.
+        problem: KeyringProblem,
+    },
     /// The agent would lose sessions by it.
     WouldForget {
         /// How many.
@@ -412,6 +421,9 @@ pub struct KeyOrigin {
     pub section: String,
     /// The credentials file.
     pub file: String,
+    /// The section only names the key, which is in the operating system's keyring.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keyring: bool,
 }
 
 /// How a call to AWS failed without an answer of AWS's.

@@ -14,7 +14,7 @@ use crate::environment::Environment;
 use crate::platform;
 
 /// What is read of a section: nothing secret. A long-term secret is read when it is needed.
-const SETTINGS: [&str; 27] = [
+const SETTINGS: [&str; 28] = [
     "aws_access_key_id",
     "aws_mfa_device",
     "assume_role",
@@ -25,6 +25,7 @@ const SETTINGS: [&str; 27] = [
     "external_id",
     "include_profile",
     "login_session",
+    "mfa_agent_keyring_key",
     "mfa_serial",
     "parent_profile",
     "policy_arns",

@@ -279,7 +279,8 @@ pub fn sections(files: &ConfigFiles, names: &[String]) -> Sections {
         let temporary = section.has("aws_session_token") || section.has("aws_security_token");
         let settings = WAYS.into_iter().filter(|setting| section.get(setting).is_some());
         let settings = settings.map(str::to_owned).collect();
-        Some((name.clone(), protocol::Section { key: key.map(last_four), temporary, settings }))
+        let (key, keyring_key) = (key.map(last_four), section.get(KEYRING_KEY).map(last_four));
+        Some((name.clone(), protocol::Section { key, keyring_key, temporary, settings }))
     });
     Sections {
         config_file: files.config_file(),
@@ -326,6 +327,9 @@ const SESSION_NAME: &str = "mfa-agent";
 
 /// What aws-mfa appends to a profile's name for the section with its long-term key.
 const LONG_TERM: &str = "-long-term";
+
+/// The setting by which a section says that its long-term key is in the keyring: the key's id. No other tool knows it.
+const KEYRING_KEY: &str = "mfa_agent_keyring_key";
 
 /// A profile's sections: its own, aws-mfa's, and those that it includes.
 struct Found<'a> {
@@ -530,10 +534,11 @@ impl<'a> Found<'a> {
     }
 
     fn has_key(&self) -> bool {
-        [self.section, self.long_term()]
-            .into_iter()
-            .flatten()
-            .any(|section| section.get("aws_access_key_id").is_some() || section.has("aws_secret_access_key"))
+        [self.section, self.long_term()].into_iter().flatten().any(|section| {
+            section.get("aws_access_key_id").is_some()
+                || section.has("aws_secret_access_key")
+                || section.get(KEYRING_KEY).is_some()
+        })
     }
 
     fn key(&self, files: &ConfigFiles, name: &str) -> Result<(String, KeyOrigin), Refusal> {
@@ -549,11 +554,15 @@ impl<'a> Found<'a> {
             file: file.clone(),
         };
         match (section.get("aws_access_key_id"), section.has("aws_secret_access_key")) {
-            (None, false) => match self.other_way() {
-                Some(setting) => {
+            (None, false) => match (section.get(KEYRING_KEY), self.other_way()) {
+                (Some(id), _) => {
+                    let last_four = last_four(id);
+                    Ok((id.to_owned(), KeyOrigin { last_four, section: section_name, file, keyring: true }))
+                }
+                (None, Some(setting)) => {
                     Err(Refusal::NotOurs { profile: name.to_owned(), setting: setting.to_owned() })
                 }
-                None => Err(Refusal::NoKey { section: section_name, file }),
+                (None, None) => Err(Refusal::NoKey { section: section_name, file }),
             },
             (None, true) => Err(missing("aws_access_key_id")),
             (Some(_), false) => Err(missing("aws_secret_access_key")),
@@ -563,7 +572,7 @@ impl<'a> Found<'a> {
                     return Err(Refusal::TemporaryKey { section: section_name });
                 }
                 let last_four = last_four(id);
-                Ok((id.to_owned(), KeyOrigin { last_four, section: section_name, file }))
+                Ok((id.to_owned(), KeyOrigin { last_four, section: section_name, file, keyring: false }))
             }
         }
     }
@@ -591,7 +600,8 @@ impl<'a> Found<'a> {
     }
 }
 
-fn last_four(key_id: &str) -> String {
+/// The end of a key's id, by which people tell keys from one another.
+pub fn last_four(key_id: &str) -> String {
     key_id.chars().skip(key_id.chars().count().saturating_sub(4)).collect()
 }
 

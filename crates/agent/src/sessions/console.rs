@@ -8,6 +8,7 @@ use super::{Lasting, Opened, Sessions};
 use crate::environment::Service;
 use crate::explain::Call;
 use crate::journal::Peer;
+use crate::keyring::Unlock;
 use crate::redirect;
 use crate::sessions::resolve::Resolved;
 use crate::sign_in::{self, SignIn, is_service};
@@ -70,7 +71,7 @@ impl Sessions {
     /// A session of the user's own that the console takes: it does not take those of `GetSessionToken`. It ends with
     /// the session that a code opened, as far as AWS lets it be that short.
     async fn federate(&self, resolved: &Resolved) -> Result<Signer, Refusal> {
-        let key = resolved.files.open_key(&resolved.plan.user.origin).await?;
+        let key = self.open_key(&resolved.files, &resolved.plan.user, Unlock::Ask).await?;
         let signer = Signer::from(key);
         let failed = |action, error| {
             let call = Call { key: Some(&resolved.plan.user.origin), ..self.call(action, resolved) };

@@ -4,7 +4,7 @@ use protocol::Health;
 
 use super::Sessions;
 use crate::endpoint::foreign;
-use crate::{logind, notify, prompter};
+use crate::{keyring, logind, notify, prompter};
 
 impl Sessions {
     /// Takes a look at all of it. Calls nobody at AWS, and starts nothing.
@@ -24,8 +24,8 @@ impl Sessions {
             }));
         }
         let endpoints = endpoints.into_iter().filter_map(|(source, url)| Some((source, foreign(&url)?)));
-        let (notifications, lock_on) =
-            tokio::join!(notify::problem(), async { if waits { logind::problem().await } else { None } });
+        let lock_on = async { if waits { logind::problem().await } else { None } };
+        let (notifications, lock_on, keyring) = tokio::join!(notify::problem(), lock_on, keyring::state());
         let prompter = configuration.as_ref().map_or(None, |configuration| {
             let configured = configuration.prompter.as_deref();
             let found = prompter::find(configured, &self.environment.of_children);
@@ -41,6 +41,7 @@ impl Sessions {
             notifications,
             prompter,
             lock_on,
+            keyring: Some(keyring),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::endpoint::{Endpoint, Partition};
 use crate::environment::Service;
 use crate::explain::Call;
 use crate::journal::Peer;
+use crate::keyring::Unlock;
 use crate::profile::{self, Target, User};
 use crate::sts::Signer;
 
@@ -100,7 +101,7 @@ impl Sessions {
             Some(profile) => profile::plan_without_device(&files, profile)?,
             None => profile::plan_without_device(&files, &self.default_profile(&files)?)?,
         };
-        let signer = Signer::from(files.open_key(&plan.user.origin).await?);
+        let signer = Signer::from(self.open_key(&files, &plan.user, Unlock::Ask).await?);
         let partition = partition(&plan, self.known_serial(&plan).as_deref());
         let User { profile, target, origin, .. } = plan.user;
         Ok(Ready { signer, origin: Some(origin), profile, target, partition })

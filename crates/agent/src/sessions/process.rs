@@ -44,10 +44,18 @@ impl Sessions {
             return false;
         }
         let Some(place) = self.questions.ask_as_agent(root) else { return false };
-        let (sessions, profile) = (self.clone(), resolved.plan.profile.clone());
+        let (sessions, resolved) = (self.clone(), resolved.clone());
+        let person = matches!(ask, Ask::Person | Ask::PersonUnlessAsked);
         let claim = Claim { place, root: root.clone(), wanted };
         tokio::spawn(async move {
-            let outcome = sessions.log_in_by_process(&profile, &section, lasting, &claim, true).await;
+            let outcome = async {
+                if person {
+                    sessions.unlock_key(&resolved).await?;
+                }
+                let profile = &resolved.plan.profile;
+                sessions.log_in_by_process(profile, &section, lasting, &claim, true).await
+            };
+            let outcome = outcome.await;
             let event = match &outcome {
                 Ok(true) => "a new session",
                 Ok(false) => "not needed any more",

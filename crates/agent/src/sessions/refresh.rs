@@ -66,6 +66,7 @@ impl Sessions {
         let place = self.questions.ask_as_agent(&resolved.root).ok_or_else(asked)?;
         let claim = Claim { place, root: resolved.root.clone(), wanted };
         let _being_renewed = BeingRenewed::new(self, &resolved.root);
+        self.unlock_key(&resolved).await?;
         let mut note = None;
         if let Some(section) = &resolved.plan.mfa_process {
             match self.log_in_by_process(profile, section, Lasting::default(), &claim, false).await {

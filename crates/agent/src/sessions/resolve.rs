@@ -10,6 +10,7 @@ use crate::configuration::Configuration;
 use crate::endpoint::{Endpoint, Partition};
 use crate::environment::Service;
 use crate::explain::Call;
+use crate::keyring::Unlock;
 use crate::profile::{self, ConfigFiles, Plan, ROLE_BOUNDS, ROLE_SECONDS, Serial};
 use crate::sts::{CallError, Signer};
 use crate::vault::{Role, SessionKey};
@@ -101,7 +102,7 @@ impl Sessions {
         let profile = &plan.profile;
         let endpoint =
             Endpoint::new(&self.environment, Service::Iam, &plan.user.profile, &plan.user.target, partition)?;
-        let signer = Signer::from(files.open_key(&plan.user.origin).await?);
+        let signer = Signer::from(self.open_key(files, &plan.user, Unlock::Never).await?);
         let call = IamCall::ListMfaDevices { user: None };
         let devices = match self.aws.iam(&endpoint, &signer, &call).await {
             Ok(IamAnswer::MfaDevices(devices)) => devices,

@@ -158,13 +158,18 @@ fn examine(wanted: Option<&str>, environment: &Environment) -> Vec<Finding> {
     for (file, holds) in files.iter().zip([files::Holds::Settings, files::Holds::Keys]) {
         findings.extend(files::exposed(file, holds, platform::permissions(file)));
     }
-    if let Some(Heard { profiles, all, .. }) = &heard {
+    if let Some(Heard { profiles, all, health, .. }) = &heard {
+        let state = health.as_ref().and_then(|health| health.keyring.as_ref());
+        if let Some(state) = state.filter(|_| all.iter().any(files::names_keyring)) {
+            findings.push(agent::keyring(state, traces.desktop));
+        }
         match profiles {
             Ok(profiles) => {
                 let own = environment.aws_profile.as_deref().or(environment.own_profile.as_deref());
                 let own = own.and_then(|name| name.to_str());
                 findings.extend(files::profiles(profiles, wanted, own));
                 findings.extend(all.iter().flat_map(files::leftovers));
+                findings.extend(all.iter().flat_map(files::in_the_clear));
             }
             Err(failure) => findings.push(Finding::failure("profiles", failure)),
         }

@@ -174,7 +174,7 @@ fn keys() {
         reads(&Refusal::TemporaryKey { section: section() }),
         "5: the key in [dev] is a temporary one, and those open no MFA session | put the IAM user's own key there: mfa-agent keys import --profile dev --force"
     );
-    let origin = || KeyOrigin { last_four: text("MPLE"), section: section(), file: file() };
+    let origin = || KeyOrigin { last_four: text("MPLE"), section: section(), file: file(), keyring: false };
     assert_eq!(
         reads(&aws_refused(AwsProblem::KeyInvalid(origin()))),
         "4: AWS does not know the key …MPLE in [dev] of /c, or it is inactive | mfa-agent keys import --profile dev --force"

@@ -1,6 +1,6 @@
 //! The agent: whether it is the right one, and what it rests on.
 
-use protocol::{Health, Memory, Status};
+use protocol::{Health, KeyringState, Memory, Status};
 
 use super::Finding;
 use crate::{message, span};
@@ -127,6 +127,28 @@ pub fn health(health: Option<&Health>, desktop: bool) -> Vec<Finding> {
         )
     }));
     findings
+}
+
+/// The keyring, where keys are in it.
+pub fn keyring(state: &KeyringState, desktop: bool) -> Finding {
+    match state {
+        KeyringState::Unlocked => Finding::ok("keyring", "unlocked"),
+        KeyringState::Locked => Finding::warning(
+            "keyring",
+            "the keyring is locked, and asks for its password when a key in it is needed",
+            if desktop {
+                "seahorse, or your desktop's own window for passwords"
+            } else {
+                "log in to the desktop"
+            },
+        ),
+        KeyringState::Missing { detail } => Finding::error(
+            "keyring",
+            format!("keys are in the keyring, and there is none here: {detail}"),
+            // An agent that was started before the desktop, or elsewhere.
+            if desktop { RESTART } else { "mfa-agent keys import puts a key into the file" },
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -110,6 +110,26 @@ pub fn leftovers(files: &Sections) -> Vec<Finding> {
         .collect()
 }
 
+/// Whether a section says that its key is in the keyring.
+pub fn names_keyring(files: &Sections) -> bool {
+    files.sections.values().any(|section| section.keyring_key.is_some())
+}
+
+/// The sections that have a key in the clear beside that in the keyring.
+pub fn in_the_clear(files: &Sections) -> Vec<Finding> {
+    let both = files.sections.iter().filter(|(_, section)| section.keyring_key.is_some());
+    both.filter_map(|(name, section)| {
+        let key = section.key.as_ref()?;
+        let file = &files.credentials_file;
+        let what =
+            format!("[{name}] of {file} has the key …{key} in the clear, and it wins over the keyring's");
+        let profile = word(name.strip_suffix(LONG_TERM).unwrap_or(name));
+        let hint = format!("mfa-agent keys import --keyring --force --profile {profile}");
+        Some(Finding::warning("credentials file", what, hint))
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::State;

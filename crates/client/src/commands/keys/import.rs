@@ -1,22 +1,23 @@
 //! `mfa-agent keys import`: a key from the console's CSV file, a pasted section or the keyboard into the shared
-//! credentials file.
+//! credentials file, or into the keyring.
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use aws_files::Kind;
+use aws_files::{Document, Kind};
 use zeroize::Zeroizing;
 
 use super::{LONG_TERM, exposure};
-use crate::access_key::{self, AccessKey, Held};
+use crate::access_key::{self, AccessKey, Held, KEYRING_KEY, remove_plaintext, set_keyring_key};
+use crate::agent::Agent;
 use crate::args::KeysImport;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
 use crate::key_text::{self, Found, Owner};
 use crate::platform::Terminal;
 use crate::shell::word;
-use crate::{aws_file, interview, output, platform};
+use crate::{aws_file, interview, keyring, output, platform};
 
 /// The largest text with a key, in bytes.
 const LARGEST: usize = 64 * 1024;
@@ -38,7 +39,8 @@ pub fn run(
     let (key, profile) = match &args.file {
         None => {
             let profile = option.unwrap_or(&default).to_owned();
-            (typed(&profile)?, profile)
+            let held = if args.keyring { in_the_clear(&file, &profile)? } else { None };
+            (held.map_or_else(|| typed(&profile), Ok)?, profile)
         }
         Some(source) => {
             let (key, section) = given(source, args, &file)?;
@@ -46,31 +48,13 @@ pub fn run(
         }
     };
 
-    let mut said = String::new();
-    aws_file::edit(&file, Kind::Credentials, |document| {
-        let long_term = format!("{profile}{LONG_TERM}");
-        let is_long_term = aws_file::is_set(document, &file, &long_term, "aws_access_key_id")?;
-        let section = if is_long_term { &long_term } else { &profile };
-        let place = format!("[{section}] of {}", file.display());
-        let last_four = access_key::last_four(key.id());
-        said = match key.held(document, &file, section)? {
-            Held::Same => {
-                said = format!("the key …{last_four} is in {place} already");
-                return Ok(());
-            }
-            Held::Nothing => format!("the key …{last_four} is in {place} now"),
-            Held::Other(what) if args.force => {
-                format!("the key …{last_four} is in {place} now, in the place of {what}")
-            }
-            Held::Other(what) => {
-                return Err(Failure::new(Exit::Configuration, format!("{place} has {what}"))
-                    .hint("give the new one a profile of its own, --profile NAME, or replace it: --force"));
-            }
-        };
-        key.set(document, &file, section)
-    })?;
+    let said = if args.keyring {
+        into_keyring(&key, &profile, &file, args.force, environment)?
+    } else {
+        into_file(&key, &profile, &file, args.force)?
+    };
     output::words(&said);
-    if let Some(words) = exposure(&file) {
+    if let Some(words) = exposure(&file).filter(|_| !args.keyring) {
         output::words(&words);
     }
     if let Some(source) = args.file.as_deref().filter(|source| !is_stdin(source)) {
@@ -81,6 +65,95 @@ pub fn run(
         output::words(&format!("next: mfa-agent login {}", word(profile)));
     }
     Ok(())
+}
+
+/// Writes the key into the credentials file, and says so.
+fn into_file(key: &AccessKey, profile: &str, file: &Path, force: bool) -> Result<String, Failure> {
+    let mut said = String::new();
+    aws_file::edit(file, Kind::Credentials, |document| {
+        let section = section(document, file, profile)?;
+        let place = format!("[{section}] of {}", file.display());
+        let last_four = access_key::last_four(key.id());
+        said = match key.held(document, file, &section)? {
+            Held::Same => {
+                said = format!("the key …{last_four} is in {place} already");
+                return Ok(());
+            }
+            Held::Nothing => format!("the key …{last_four} is in {place} now"),
+            Held::Other(what) if force => {
+                format!("the key …{last_four} is in {place} now, in the place of {what}")
+            }
+            Held::Other(what) => return Err(another(&place, &what)),
+        };
+        key.set(document, file, &section)
+    })?;
+    Ok(said)
+}
+
+/// Puts the key into the keyring, and only then out of the files, where they have it in the clear.
+fn into_keyring(
+    key: &AccessKey,
+    profile: &str,
+    file: &Path,
+    force: bool,
+    environment: &Environment,
+) -> Result<String, Failure> {
+    let document = aws_file::read(file, Kind::Credentials)?;
+    let section = section(&document, file, profile)?;
+    let place = format!("[{section}] of {}", file.display());
+    let last_four = access_key::last_four(key.id());
+    let mut said = format!("the key …{last_four} is in the keyring now, and {place} names it");
+    match key.held(&document, file, &section)? {
+        Held::Other(what) if !force => return Err(another(&place, &what)),
+        Held::Other(what) => said = format!("{said}, in the place of {what}"),
+        Held::Same => said = format!("the key …{last_four} is in the keyring now, and out of {place}"),
+        Held::Nothing => {}
+    }
+
+    keyring::store(&Agent::locate(environment)?, key)?;
+
+    aws_file::edit(file, Kind::Credentials, |document| {
+        // It may have been changed while the keyring was asked.
+        match key.held(document, file, &section)? {
+            Held::Other(what) if !force => Err(another(&place, &what)),
+            _ => set_keyring_key(document, file, &section, key.id()),
+        }
+    })?;
+    // The same key may stand in the other file, where it would win.
+    let config = aws_file::path(Kind::Config)?;
+    let document = aws_file::read(&config, Kind::Config)?;
+    if matches!(key.held(&document, &config, &section)?, Held::Same) {
+        aws_file::edit(&config, Kind::Config, |document| remove_plaintext(document, &config, &section))?;
+        said = format!("the key …{last_four} is in the keyring now, and out of {}", config.display());
+    }
+    Ok(said)
+}
+
+/// The key that a profile has in the clear, in either file.
+fn in_the_clear(file: &Path, profile: &str) -> Result<Option<AccessKey>, Failure> {
+    let document = aws_file::read(file, Kind::Credentials)?;
+    let section = section(&document, file, profile)?;
+    if let Some(key) = AccessKey::plaintext(&document, file, &section)? {
+        return Ok(Some(key));
+    }
+    let config = aws_file::path(Kind::Config)?;
+    AccessKey::plaintext(&aws_file::read(&config, Kind::Config)?, &config, &section)
+}
+
+/// The section with a profile's long-term key: aws-mfa's, where it is there.
+fn section(document: &Document, file: &Path, profile: &str) -> Result<String, Failure> {
+    let long_term = format!("{profile}{LONG_TERM}");
+    for setting in ["aws_access_key_id", KEYRING_KEY] {
+        if aws_file::is_set(document, file, &long_term, setting)? {
+            return Ok(long_term);
+        }
+    }
+    Ok(profile.to_owned())
+}
+
+fn another(place: &str, what: &str) -> Failure {
+    Failure::new(Exit::Configuration, format!("{place} has {what}"))
+        .hint("give the new one a profile of its own, --profile NAME, or replace it: --force")
 }
 
 /// The key that the person types.

@@ -1,5 +1,5 @@
 //! `mfa-agent keys list`: the profiles that rest on a long-term key. What they rest on the agent says; in which of the
-//! two files the key is, the files.
+//! two files it stands, the files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use protocol::{Profile, Refusal, Reply, Request, Section, frame};
 use serde::Serialize;
 
 use super::{LONG_TERM, exposure};
+use crate::access_key::KEYRING_KEY;
 use crate::agent::{Agent, unexpected};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
@@ -26,6 +27,8 @@ struct Listed {
     /// The section that holds it: the profile's own, aws-mfa's, or that of the profile that a role is assumed from.
     section: String,
     file: PathBuf,
+    /// The file only names the key, which is in the keyring.
+    keyring: bool,
     /// The file's permissions, octal.
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<String>,
@@ -61,13 +64,15 @@ pub fn run(json: bool, option: Option<&str>, environment: &Environment) -> Resul
     if let Some([credentials, config]) = files {
         let document = aws_file::read(&credentials, Kind::Credentials)?;
         for (profile, name) in wanted {
-            let Some((section, key)) = key(&sections, name) else { continue };
-            let file = if is_in(&document, &credentials, &section) { &credentials } else { &config };
+            let Some(Found { section, key, keyring }) = key(&sections, name) else { continue };
+            let setting = if keyring { KEYRING_KEY } else { "aws_access_key_id" };
+            let file = if is_in(&document, &credentials, &section, setting) { &credentials } else { &config };
             listed.push(Listed {
                 profile: profile.name.clone(),
                 key,
                 section,
                 file: file.clone(),
+                keyring,
                 mode: platform::mode(file).map(|mode| format!("{mode:04o}")),
             });
         }
@@ -81,13 +86,15 @@ pub fn run(json: bool, option: Option<&str>, environment: &Environment) -> Resul
         output::words("no profile rests on a long-term key; put one there: mfa-agent keys import");
         return Ok(());
     }
-    let mut rows = vec![["PROFILE", "KEY", "SECTION", "FILE"].map(str::to_owned)];
+    let mut rows = vec![["PROFILE", "KEY", "SECTION", "WHERE"].map(str::to_owned)];
     rows.extend(listed.iter().map(|listed| {
-        let Listed { profile, key, section, file, .. } = listed;
-        [profile.clone(), format!("…{key}"), section.clone(), file.display().to_string()]
+        let Listed { profile, key, section, file, keyring, .. } = listed;
+        let place = if *keyring { "the keyring".to_owned() } else { file.display().to_string() };
+        [profile.clone(), format!("…{key}"), section.clone(), place]
     }));
     output::data(table::of(&rows).as_bytes())?;
-    let mut files: Vec<&PathBuf> = listed.iter().map(|listed| &listed.file).collect();
+    let plaintext = listed.iter().filter(|listed| !listed.keyring);
+    let mut files: Vec<&PathBuf> = plaintext.map(|listed| &listed.file).collect();
     files.sort_unstable();
     files.dedup();
     for words in files.into_iter().filter_map(|file| exposure(file)) {
@@ -111,16 +118,25 @@ fn source<'a>(profiles: &'a [Profile], profile: &'a Profile) -> Option<&'a str> 
     None
 }
 
-/// The section that holds a profile's long-term key, and the end of the key's id.
-fn key(sections: &BTreeMap<String, Section>, profile: String) -> Option<(String, String)> {
+/// A long-term key.
+struct Found {
+    section: String,
+    /// The end of its id.
+    key: String,
+    keyring: bool,
+}
+
+/// A profile's long-term key: one in the clear wins over the keyring's.
+fn key(sections: &BTreeMap<String, Section>, profile: String) -> Option<Found> {
     let long_term = format!("{profile}{LONG_TERM}");
     let name = if sections.contains_key(&long_term) { long_term } else { profile };
     let section = sections.get(&name).filter(|section| !section.temporary)?;
-    Some((name, section.key.clone()?))
+    let keyring = section.key.is_none();
+    Some(Found { section: name, key: section.key.clone().or(section.keyring_key.clone())?, keyring })
 }
 
-/// The credentials file's keys win over the config file's. Where tools do not agree on the section, it is there for
+/// The credentials file's settings win over the config file's. Where tools do not agree on the section, it is there for
 /// some of them.
-fn is_in(document: &Document, file: &Path, section: &str) -> bool {
-    aws_file::is_set(document, file, section, "aws_access_key_id").unwrap_or(true)
+fn is_in(document: &Document, file: &Path, section: &str, setting: &str) -> bool {
+    aws_file::is_set(document, file, section, setting).unwrap_or(true)
 }

@@ -1,0 +1,22 @@
+//! The operating system's keyring, which the agent reads and writes.
+
+use protocol::{KeyringCall, Reply, Request, Secret};
+
+use crate::access_key::AccessKey;
+use crate::agent::{Agent, unexpected};
+use crate::failure::Failure;
+use crate::message;
+
+/// Puts a key into the keyring. When this returns, it was read back.
+pub fn store(agent: &Agent, key: &AccessKey) -> Result<(), Failure> {
+    let (id, secret) = (key.id().to_owned(), Secret::new(key.secret().expose().to_owned()));
+    call(agent, KeyringCall::StoreKey { access_key_id: id, secret_access_key: secret })
+}
+
+fn call(agent: &Agent, call: KeyringCall) -> Result<(), Failure> {
+    match agent.ask(Request::Keyring(call), None)?.reply {
+        Reply::Keyring(_) => Ok(()),
+        Reply::Refused(refusal) => Err(message::refused(&refusal)),
+        _ => Err(unexpected()),
+    }
+}

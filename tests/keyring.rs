@@ -1,0 +1,264 @@
+//! Long-term keys in the keyring of the desktop: GNOME Keyring's real daemon, open, locked, silent and not there.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use protocol::{Reply, Request};
+
+use crate::errors::check;
+use crate::support::memory::Memory;
+use crate::support::{Bus, Keyring, PASSWORD, Run, Sandbox, Screen, key_of, tool, wait_until};
+
+/// Why `dev` of this sandbox works.
+const NAMED: &str = "mfa_agent_keyring_key";
+
+fn credentials(sandbox: &Sandbox) -> String {
+    fs::read_to_string(sandbox.home().join(".aws/credentials")).unwrap()
+}
+
+/// A desktop with an open keyring.
+fn desktop() -> (Sandbox, Bus, Keyring) {
+    let mut sandbox = Sandbox::new();
+    let bus = Bus::start(&mut sandbox);
+    let keyring = Keyring::start(&sandbox, &bus);
+    (sandbox, bus, keyring)
+}
+
+/// The same, with the key of `dev` in the keyring.
+fn moved() -> (Sandbox, Bus, Keyring) {
+    let (sandbox, bus, keyring) = desktop();
+    let run = sandbox.run(&["keys", "import", "--keyring", "--profile", "dev"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    (sandbox, bus, keyring)
+}
+
+#[track_caller]
+fn log_in(sandbox: &Sandbox) -> Run {
+    sandbox.run(&["login", "dev", "--code", &sandbox.code(), "--force"])
+}
+
+#[test]
+fn a_key_moves_from_the_file_into_the_keyring_and_opens_sessions_from_there() {
+    let (sandbox, _bus, keyring) = desktop();
+    let (id, secret) = (&sandbox.alice.access_key_id, &sandbox.alice.secret_access_key);
+    let key = key_of(&sandbox.alice);
+    sandbox.write(".aws/credentials", &format!("# mine\n[dev]\n# of alice\n{key}\n[other]\nregion = x\n"));
+    let run = sandbox.run(&["keys", "import", "--keyring", "--profile", "dev"]);
+    assert_eq!((run.status, run.stdout.as_str()), (0, ""), "{run:?}");
+    assert!(run.stderr.contains("is in the keyring now, and out of [dev]"), "{run:?}");
+    let expected = format!("# mine\n[dev]\n# of alice\n{NAMED} = {id}\n\n[other]\nregion = x\n");
+    assert_eq!(credentials(&sandbox), expected, "all else stays");
+    assert_eq!(keyring.lookup("access-key-id", id), *secret, "other programs find it");
+
+    sandbox.log_in("dev");
+    let listed = sandbox.run(&["keys", "list"]);
+    assert!(listed.stdout.contains("the keyring") && listed.stdout.contains(&id[16..]), "{listed:?}");
+    let listed = sandbox.run(&["keys", "list", "--json"]);
+    assert!(listed.stdout.contains("\"keyring\": true"), "{listed:?}");
+    for run in [&run, &listed, &sandbox.run(&["agent", "log"]), &sandbox.run(&["status", "--json"])] {
+        assert!(!run.stdout.contains(secret.as_str()) && !run.stderr.contains(secret.as_str()), "{run:?}");
+    }
+    // Once more is no harm, and back is a plain import.
+    sandbox.write("key.csv", &format!("Access key ID,Secret access key\n{id},{secret}\n"));
+    let csv = sandbox.home().join("key.csv");
+    let csv = csv.to_str().unwrap();
+    let run = sandbox.run(&["keys", "import", csv, "--keyring", "--profile", "dev"]);
+    assert_eq!((run.status, credentials(&sandbox)), (0, expected), "{run:?}");
+    let run = sandbox.run(&["keys", "import", csv, "--profile", "dev"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert!(credentials(&sandbox).contains(secret) && !credentials(&sandbox).contains(NAMED));
+}
+
+#[test]
+fn another_key_of_the_profile_stays_unless_it_is_said() {
+    let (sandbox, _bus, keyring) = moved();
+    let before = credentials(&sandbox);
+    let other = "AKIAIOSFODNN7EXAMPLE";
+    let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    sandbox.write("key.csv", &format!("Access key ID,Secret access key\n{other},{secret}\n"));
+    let csv = sandbox.home().join("key.csv");
+    let import = |more: &[&str]| {
+        sandbox.run(&[&["keys", "import", csv.to_str().unwrap(), "--profile", "dev"], more].concat())
+    };
+    for more in [&["--keyring"][..], &[]] {
+        check(&import(more), 5, &["another key", "in the keyring", "--force"]);
+    }
+    assert_eq!((credentials(&sandbox), keyring.lookup("access-key-id", other)), (before, String::new()));
+    let run = import(&["--keyring", "--force"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert!(credentials(&sandbox).contains(&format!("{NAMED} = {other}")));
+    assert_eq!(keyring.lookup("access-key-id", other), secret);
+}
+
+#[test]
+fn where_the_keyring_does_not_take_it_the_file_keeps_it() {
+    let (sandbox, mut bus, keyring) = desktop();
+    let before = credentials(&sandbox);
+    let import = || sandbox.run(&["keys", "import", "--keyring", "--profile", "dev"]);
+    keyring.lock();
+    check(&import(), 6, &["the keyring is locked", "unlock it"]);
+    keyring.freeze();
+    let run = import();
+    // It may be a person who holds it up, before it is known that nobody is there.
+    let (first, rest) = run.stderr.split_once('\n').unwrap();
+    assert_eq!(first, "mfa-agent: waiting; the keyring may ask for its password, on the desktop");
+    check(&Run { stderr: rest.to_owned(), ..run }, 6, &["does not answer"]);
+    keyring.thaw();
+    drop(keyring);
+    check(&import(), 6, &["there is no keyring", "org.freedesktop.secrets"]);
+    bus.kill();
+    check(&import(), 6, &["there is no keyring", "no session bus"]);
+    assert_eq!(credentials(&sandbox), before);
+    sandbox.log_in("dev");
+}
+
+#[test]
+fn a_locked_keyring_is_said_to_be_locked_before_a_code_is_asked_for() {
+    let (sandbox, _bus, keyring) = moved();
+    keyring.lock();
+    // No screen for the keyring's own dialog.
+    let terminal = sandbox.terminal(&["env", "dev"]);
+    let run = terminal.finish();
+    check(&run, 6, &["the keyring is locked, and the key"]);
+    assert_eq!(run.stdout, "false\n");
+    check(&log_in(&sandbox), 6, &["the keyring is locked"]);
+    check(&sandbox.run(&["env", "dev", "--no-prompt"]), 3, &["needs an MFA code"]);
+    assert_eq!(sandbox.simulator.calls_of("GetSessionToken").len(), 0);
+    keyring.unlock();
+    assert_eq!(log_in(&sandbox).status, 0);
+    keyring.lock();
+    // What is held needs no key.
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+}
+
+#[test]
+fn the_keyrings_own_dialog_unlocks_it_and_holds_nobody_up() {
+    let (mut sandbox, bus, keyring) = moved();
+    let screen = Screen::start(&mut sandbox);
+    let nothing: [&str; 0] = [];
+    let mut prompter = sandbox
+        .command("/usr/libexec/gcr-prompter", nothing)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the prompter is there", || bus.has_owner("org.gnome.keyring.SystemPrompter"));
+    keyring.lock();
+    let terminal = sandbox.terminal(&["login", "dev"]);
+    // While its dialog is open, others are served.
+    wait_until("the dialog is there", || screen.has_window(""));
+    let asked = Instant::now();
+    assert!(matches!(sandbox.ask(Request::Status), Reply::Status(_)));
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    let mut keys: Vec<String> = PASSWORD.chars().map(|c| c.to_string().replace('-', "minus")).collect();
+    keys.push("Return".to_owned());
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    screen.press("", &keys, || !keyring.is_locked());
+    terminal.wait_for("MFA code for dev");
+    terminal.type_in(&sandbox.code());
+    assert_eq!(terminal.finish().status, 0);
+    prompter.kill().unwrap();
+    prompter.wait().unwrap();
+}
+
+#[test]
+fn a_keyring_that_is_silent_or_gone_is_told_and_holds_nobody_else() {
+    let (sandbox, _bus, keyring) = moved();
+    let started = Instant::now();
+    keyring.freeze();
+    let mut client = sandbox.client(["login", "dev", "--code", &sandbox.code()]);
+    let waiting = client.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(matches!(sandbox.ask(Request::Status), Reply::Status(_)));
+    assert_eq!(sandbox.run(&["profiles"]).status, 0);
+    let run: Run = waiting.wait_with_output().unwrap().into();
+    check(&run, 6, &["the keyring does not answer"]);
+    assert!(started.elapsed() < Duration::from_secs(30));
+    keyring.thaw();
+    drop(keyring);
+    check(&log_in(&sandbox), 6, &["there is no keyring"]);
+    // The code was not spent on it.
+    assert_eq!(sandbox.simulator.calls_of("GetSessionToken").len(), 0);
+}
+
+#[test]
+fn a_key_that_is_not_in_the_keyring_is_said_so() {
+    let (sandbox, _bus, _keyring) = desktop();
+    sandbox.write(".aws/credentials", &format!("[dev]\n{NAMED} = {}\n", sandbox.alice.access_key_id));
+    check(&log_in(&sandbox), 5, &["is not in the keyring", "keys import --keyring"]);
+}
+
+#[test]
+fn where_the_file_has_the_key_no_bus_is_asked() {
+    let mut sandbox = Sandbox::new();
+    let bus = Bus::start(&mut sandbox);
+    let trace = sandbox.home().join("trace");
+    let arguments =
+        ["-f", "-e", "trace=connect", "-o", trace.to_str().unwrap(), env!("CARGO_BIN_EXE_mfa-agentd")];
+    let mut agent = sandbox.command(tool("strace"), arguments).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the agent listens", || sandbox.socket().exists());
+    sandbox.log_in("dev");
+    assert_eq!(sandbox.run(&["keys", "list"]).status, 0);
+    assert_eq!(sandbox.run(&["agent", "stop"]).status, 0);
+    agent.wait().unwrap();
+    let connected = fs::read_to_string(&trace).unwrap();
+    assert!(connected.contains("127.0.0.1"), "the trace sees what is connected to");
+    let socket = bus.address().replace("unix:path=", "");
+    assert!(!connected.contains(&socket), "{connected}");
+}
+
+#[test]
+fn whoever_listens_on_the_bus_and_whoever_reads_the_agents_memory_finds_no_secret() {
+    let (sandbox, bus, _keyring) = desktop();
+    let heard = sandbox.home().join("heard");
+    let mut monitor = Command::new(tool("dbus-monitor"))
+        .args(["--session", "--binary"])
+        .env("DBUS_SESSION_BUS_ADDRESS", bus.address())
+        .stdout(fs::File::create(&heard).unwrap())
+        .spawn()
+        .unwrap();
+    let holds = |needle: &str| {
+        fs::read(&heard).unwrap().windows(needle.len()).any(|window| window == needle.as_bytes())
+    };
+    // It listens once it hears itself called by others.
+    wait_until("the monitor listens", || bus.has_owner("org.freedesktop.secrets") && holds("NameHasOwner"));
+    let (id, secret) = (&sandbox.alice.access_key_id, &sandbox.alice.secret_access_key);
+    assert_eq!(sandbox.run(&["keys", "import", "--keyring", "--profile", "dev"]).status, 0);
+    sandbox.log_in("dev");
+    wait_until("it heard of the key", || holds("GetSecret") && holds(id));
+    assert!(!holds(secret), "the secret goes over the bus in the clear");
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
+
+    let root = rustix::process::geteuid().is_root();
+    assert!(root || std::env::var_os("CI").is_none(), "CI runs these tests as root");
+    if root {
+        let pid = sandbox.agent_pid();
+        let mut places = Vec::new();
+        wait_until("nothing is left of the secret", || {
+            // Both halves: what is freed may be overwritten in part.
+            let halves = [&secret.as_bytes()[..20], &secret.as_bytes()[20..]];
+            let memory = Memory::read(pid);
+            places = halves.iter().flat_map(|half| memory.places(half)).collect();
+            places.is_empty()
+        });
+    }
+}
+
+#[test]
+fn doctor_tells_of_the_keyring_where_a_key_is_in_it() {
+    let (sandbox, _bus, keyring) = moved();
+    let doctor = || sandbox.run(&["doctor"]).stdout;
+    assert!(doctor().lines().any(|line| line.contains("keyring") && line.ends_with("unlocked")));
+    keyring.lock();
+    assert!(doctor().contains("the keyring is locked"));
+    drop(keyring);
+    assert!(doctor().contains("there is none here"));
+    let named = credentials(&sandbox);
+    sandbox.write(".aws/credentials", &format!("{named}{}", key_of(&sandbox.alice)));
+    let told = doctor();
+    assert!(told.contains("in the clear, and it wins over the keyring's"), "{told}");
+    assert!(told.contains("mfa-agent keys import --keyring --force --profile dev"), "{told}");
+    sandbox.write(".aws/credentials", &format!("[dev]\n{}", key_of(&sandbox.alice)));
+    assert!(!doctor().contains("keyring"), "it is nobody's affair");
+}
