@@ -169,7 +169,10 @@ fn aws_files_are_touched_by_the_commands_that_change_them() {
             "commands/aws_mfa.rs",
             "commands/profiles.rs",
             "device/setting.rs",
+            "commands/keys.rs",
+            "keys/change.rs",
             "keys/import.rs",
+            "keys/stored.rs",
             "keys/list.rs",
             "setup/settings.rs",
         ];

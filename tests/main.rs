@@ -36,6 +36,7 @@ mod prompter;
 mod remote;
 mod restart;
 mod roles;
+mod rotate;
 mod secrets;
 mod setup;
 mod shell_cases;

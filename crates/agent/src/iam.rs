@@ -57,6 +57,14 @@ impl Aws {
             IamCall::EnableMfaDevice { user, serial, codes } => {
                 done(devices::enable(&change()?, user, serial, codes).await)
             }
+            IamCall::CreateAccessKey => keys::create(&change()?).await.map(IamAnswer::NewAccessKey),
+            IamCall::DeleteAccessKey { id } => keys::delete(&change()?, id).await.map(|()| IamAnswer::Done),
+            IamCall::GetAccessKeyLastUsed { id } => {
+                keys::last_use(&look()?, id).await.map(IamAnswer::LastUse)
+            }
+            IamCall::UpdateAccessKey { id, active } => {
+                keys::set_active(&change()?, id, *active).await.map(|()| IamAnswer::Done)
+            }
             IamCall::GetCallerIdentity => {
                 self.caller_identity(endpoint, signer).await.map(IamAnswer::CallerIdentity)
             }

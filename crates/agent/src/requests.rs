@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use protocol::{Ask, Envelope, KeyringCall, NotHere, PROTOCOL, Refusal, Reply, Request, ShellState, Status, frame};
+use protocol::{
+    Ask, Envelope, KeyringCall, NotHere, PROTOCOL, Refusal, Reply, Request, ShellState, Status, frame,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;

@@ -48,7 +48,7 @@ use alias::Aliases;
 use confirm::Consents;
 pub use granted::not_configured;
 use lock::Lock;
-use resolve::{Resolved, role_seconds, root};
+use resolve::{Resolved, role_seconds};
 
 /// How long a client may wait for what another one is asked. Longer than any prompt stays open.
 const WAIT_LIMIT: Duration = Duration::from_mins(15);
@@ -76,6 +76,8 @@ pub struct State {
     files: Option<Arc<ConfigFiles>>,
     /// The one device of a key, as IAM named it.
     devices: BTreeMap<String, String>,
+    /// Whose place a long-term key took, by the ids of both: the sessions of a user go on under the first one's.
+    successors: BTreeMap<String, String>,
     codes: Codes,
     /// What is held.
     pub vault: Vault,
@@ -493,7 +495,7 @@ impl Sessions {
                 // A session that this profile has not used yet counts; a mistyped name is an error.
                 let plan = profile::plan(&*self.files().await?, &profile[0])?;
                 if let Some(serial) = self.known_serial(&plan) {
-                    roots.insert(root(&plan, serial));
+                    roots.insert(self.root(&plan, serial));
                 }
             }
         }

@@ -65,6 +65,10 @@ fn operation(action: &str) -> Option<(Service, Handler)> {
         "GetFederationToken" => (Service::Sts, sts::get_federation_token),
         "GetSessionToken" => (Service::Sts, sts::get_session_token),
         "GetUser" => (Service::Iam, iam::get_user),
+        "CreateAccessKey" => (Service::Iam, iam::keys::create),
+        "DeleteAccessKey" => (Service::Iam, iam::keys::delete),
+        "GetAccessKeyLastUsed" => (Service::Iam, iam::keys::last_used),
+        "UpdateAccessKey" => (Service::Iam, iam::keys::update),
         "ListBuckets" => (Service::S3, s3::list_buckets),
         "ListAccountAliases" => (Service::Iam, iam::account::list_aliases),
         "ListAccessKeys" => (Service::Iam, iam::keys::list),
@@ -124,20 +128,29 @@ pub(crate) fn perform(world: &mut World, request: &Request, now: Seconds) -> Ans
 }
 
 /// Whose key or session signed the request?
-fn authenticate(world: &World, request: &Request, service: Service, now: Seconds) -> Result<Caller, Failure> {
+fn authenticate(
+    world: &mut World,
+    request: &Request,
+    service: Service,
+    now: Seconds,
+) -> Result<Caller, Failure> {
     let authorization = Authorization::of(request)?;
     let credential =
-        world.credentials.get(&authorization.access_key_id).ok_or_else(Failure::invalid_token)?;
+        world.credentials.get_mut(&authorization.access_key_id).ok_or_else(Failure::invalid_token)?;
     let offered_token = request.header("x-amz-security-token");
-    let caller = match &credential.kind {
-        CredentialKind::LongTerm { user, active, .. } => {
-            if !active || offered_token.is_some() {
+    let caller = match &mut credential.kind {
+        CredentialKind::LongTerm { user, active, unknown_for, .. } => {
+            if *unknown_for > 0 {
+                *unknown_for -= 1;
+                return Err(Failure::invalid_token());
+            }
+            if !*active || offered_token.is_some() {
                 return Err(Failure::invalid_token());
             }
             Caller { identity: Identity::User(user.clone()), temporary: false, mfa: false }
         }
         CredentialKind::Session { token, expires_at, identity, mfa } => {
-            if offered_token != Some(token) {
+            if offered_token != Some(token.as_str()) {
                 return Err(Failure::invalid_token());
             }
             if *expires_at <= now {
@@ -147,6 +160,9 @@ fn authenticate(world: &World, request: &Request, service: Service, now: Seconds
         }
     };
     signature::check(request, &authorization, &credential.secret, service.name(), now)?;
+    if let CredentialKind::LongTerm { last_used, .. } = &mut credential.kind {
+        *last_used = Some((now, service.name().to_owned()));
+    }
     Ok(caller)
 }
 

@@ -151,11 +151,20 @@ impl Gates {
         Hold { _parked: sender }
     }
 
-    /// Waits for as long as the action is held.
-    pub(crate) async fn pass(&self, action: &str) {
-        let held: Vec<_> =
-            locked(&self.0).iter().filter(|(held, _)| held == action).map(|(_, gate)| gate.clone()).collect();
-        for mut gate in held {
+    /// What holds a request for this action now.
+    pub(crate) fn holding(&self, action: &str) -> Held {
+        let gates = locked(&self.0);
+        Held(gates.iter().filter(|(held, _)| held == action).map(|(_, gate)| gate.clone()).collect())
+    }
+}
+
+/// The holds that one request waits for.
+pub(crate) struct Held(Vec<watch::Receiver<()>>);
+
+impl Held {
+    /// Waits for as long as it is held.
+    pub(crate) async fn pass(self) {
+        for mut gate in self.0 {
             // Nothing is ever sent: the wait ends with an error, when the hold is dropped.
             while gate.changed().await.is_ok() {}
         }

@@ -184,6 +184,20 @@ impl Simulator {
         }
     }
 
+    /// From now on a new key is not known to so many requests that it signs, as AWS takes a while.
+    pub fn new_keys_unknown_for(&self, requests: u32) {
+        locked(&self.state.world).new_keys_unknown_for = requests;
+    }
+
+    /// Whether a request that is signed by this long-term key would be taken.
+    pub fn is_good_key(&self, access_key_id: &str, secret_access_key: &str) -> bool {
+        let world = locked(&self.state.world);
+        world.credentials.get(access_key_id).is_some_and(|credential| {
+            matches!(credential.kind, CredentialKind::LongTerm { active: true, .. })
+                && credential.secret == secret_access_key
+        })
+    }
+
     /// Removes a long-term key or a session.
     pub fn delete_key(&self, access_key_id: &str) {
         locked(&self.state.world).credentials.remove(access_key_id);

@@ -74,8 +74,10 @@ async fn answer(state: &State, request: hyper::Request<Incoming>) -> Result<Resp
     let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
     let request = Request::new(&head, body);
     let action = request.action().to_owned();
+    // Before it is in the log: who sees it there may let it go on, and hold those behind it.
+    let gate = state.gates.holding(&action);
     let number = state.calls.arrived(&request, state.clock.now());
-    state.gates.pass(&action).await;
+    gate.pass().await;
 
     let fault = state.faults.meet(&action);
     match &fault {

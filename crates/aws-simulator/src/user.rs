@@ -53,9 +53,23 @@ impl User {
             user: self.user_name(),
             active: true,
             created_at: self.state.clock.now(),
+            last_used: None,
+            unknown_for: 0,
         };
         let credential = Credential { secret: secret_access_key.to_owned(), kind };
         locked(&self.state.world).credentials.insert(access_key_id.to_owned(), credential);
+    }
+
+    /// The ids of its long-term keys, and whether each is active.
+    pub fn keys(&self) -> Vec<(String, bool)> {
+        let (world, user) = (locked(&self.state.world), self.user_name());
+        let keys = world.credentials.iter().filter_map(|(id, credential)| match &credential.kind {
+            CredentialKind::LongTerm { user: owner, active, .. } if *owner == user => {
+                Some((id.clone(), *active))
+            }
+            _ => None,
+        });
+        keys.collect()
     }
 
     /// Is nearly all denied without MFA? So it is from the start, by an inline policy.

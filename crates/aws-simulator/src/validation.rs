@@ -35,6 +35,7 @@ pub(crate) const TAG_KEY: Rule =
 pub(crate) const TAG_VALUE: Rule = Rule { length: 0..=256, ..TAG_KEY };
 const TAG_PATTERN: &str = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]+";
 const TAG_PUNCTUATION: &str = " _.:/=+-@";
+pub(crate) const ACCESS_KEY_ID: Rule = Rule { length: 16..=128, pattern: r"[\w]+", punctuation: Some("_") };
 pub(crate) const TOKEN_CODE: Rule = Rule { length: 6..=6, pattern: r"[\d]*", punctuation: None };
 
 /// Collects complaints about the parameters of one request.

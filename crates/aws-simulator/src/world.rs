@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) aliases: BTreeMap<String, String>,
     /// The console's sign-in tokens: who they are for, and until when they can be used. Each can be once.
     pub(crate) sign_in_tokens: BTreeMap<String, (Identity, Seconds)>,
+    /// How many requests a new key is not known to.
+    pub(crate) new_keys_unknown_for: u32,
     /// What the next sessions get instead of random credentials.
     pub(crate) planted: VecDeque<Issued>,
 }
@@ -88,9 +90,30 @@ pub(crate) struct Credential {
     pub(crate) kind: CredentialKind,
 }
 
+impl Credential {
+    /// Whether it is a long-term key of this user's.
+    pub(crate) fn is_key_of(&self, owner: &UserName) -> bool {
+        matches!(&self.kind, CredentialKind::LongTerm { user, .. } if user == owner)
+    }
+}
+
 pub(crate) enum CredentialKind {
-    LongTerm { user: UserName, active: bool, created_at: Seconds },
-    Session { token: String, expires_at: Seconds, identity: Identity, mfa: bool },
+    LongTerm {
+        user: UserName,
+        active: bool,
+        created_at: Seconds,
+        /// When, and for which service.
+        last_used: Option<(Seconds, String)>,
+        /// How many requests more are answered as if there were no such key: AWS needs a while to know a new one
+        /// everywhere.
+        unknown_for: u32,
+    },
+    Session {
+        token: String,
+        expires_at: Seconds,
+        identity: Identity,
+        mfa: bool,
+    },
 }
 
 pub(crate) struct Device {

@@ -4,6 +4,7 @@
 
 mod device;
 mod grant;
+mod keys;
 mod policy;
 mod setup;
 
@@ -19,6 +20,7 @@ use crate::shell::Shell;
 
 pub use device::{Device, DeviceAdd, DeviceNamed, DeviceRemove};
 pub use grant::{Grant, Revoke};
+pub use keys::{KeyId, KeysRotate};
 pub use policy::{Partition, Policy, PolicyAttach, PolicyChange, PolicyText, Variant};
 pub use setup::{OUTPUT_FORMATS, Setup};
 
@@ -413,11 +415,29 @@ pub enum Keys {
     )]
     Import(KeysImport),
     /// List the profiles that rest on a long-term key, and where it is
+    #[command(
+        long_about = "List the profiles that rest on a long-term key, and where it is.\n\n--used asks AWS how old each is, and when it was used last. That is told to a session: no code is asked for, and where none is held nothing is known under a policy that demands MFA."
+    )]
     List {
         /// For programs
         #[arg(long)]
         json: bool,
+        /// Ask AWS how old each key is, and when it was used last
+        #[arg(long)]
+        used: bool,
     },
+    /// Put a new key in the place of a profile's, and delete the old one
+    #[command(
+        long_about = "Put a new key in the place of a profile's, and delete the old one, in the order that locks nobody out: the new key is made, seen to work, stored where the old one is (file or keyring) and seen to work from there; then the old one is disabled, and after another look deleted.\n\nWhere that broke off, wherever, the same command takes it up again. It asks for an MFA code where no session is held; sessions go on.",
+        after_long_help = "Examples:\n  mfa-agent keys rotate dev\n  mfa-agent keys rotate dev --keep-old     the old key stays, inactive"
+    )]
+    Rotate(KeysRotate),
+    /// Make a key inactive
+    Disable(KeyId),
+    /// Make a key active again
+    Enable(KeyId),
+    /// Delete a key
+    Delete(KeyId),
 }
 
 /// `mfa-agent keys import`

@@ -13,6 +13,11 @@ pub fn store(agent: &Agent, key: &AccessKey) -> Result<(), Failure> {
     call(agent, KeyringCall::StoreKey { access_key_id: id, secret_access_key: secret })
 }
 
+/// Takes a key out of the keyring; none there is as good.
+pub fn forget(agent: &Agent, id: &str) -> Result<(), Failure> {
+    call(agent, KeyringCall::ForgetKey { access_key_id: id.to_owned() })
+}
+
 fn call(agent: &Agent, call: KeyringCall) -> Result<(), Failure> {
     match agent.ask(Request::Keyring(call), None)?.reply {
         Reply::Keyring(_) => Ok(()),

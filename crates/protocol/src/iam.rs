@@ -68,6 +68,26 @@ pub enum IamCall {
         /// Two of its codes in a row, each [`crate::CODE_DIGITS`] ASCII digits.
         codes: [Secret; 2],
     },
+    /// Make a new key of the caller's. Not to be repeated where the answer was lost. Answered by
+    /// [`IamAnswer::NewAccessKey`].
+    CreateAccessKey,
+    /// Delete a key of the caller's. Answered by [`IamAnswer::Done`].
+    DeleteAccessKey {
+        /// The key.
+        id: String,
+    },
+    /// When was a key used last? Answered by [`IamAnswer::LastUse`].
+    GetAccessKeyLastUsed {
+        /// The key.
+        id: String,
+    },
+    /// Make a key of the caller's active or inactive. Answered by [`IamAnswer::Done`].
+    UpdateAccessKey {
+        /// The key.
+        id: String,
+        /// It signs.
+        active: bool,
+    },
     /// Whose key is it? Of STS, and no policy can deny it. Answered by [`IamAnswer::CallerIdentity`].
     GetCallerIdentity,
     /// Who is in a group. Answered by [`IamAnswer::Names`].
@@ -183,6 +203,10 @@ impl IamCall {
             Self::DeactivateMfaDevice { .. } => "iam:DeactivateMFADevice",
             Self::DeleteVirtualMfaDevice { .. } => "iam:DeleteVirtualMFADevice",
             Self::EnableMfaDevice { .. } => "iam:EnableMFADevice",
+            Self::CreateAccessKey => "iam:CreateAccessKey",
+            Self::DeleteAccessKey { .. } => "iam:DeleteAccessKey",
+            Self::GetAccessKeyLastUsed { .. } => "iam:GetAccessKeyLastUsed",
+            Self::UpdateAccessKey { .. } => "iam:UpdateAccessKey",
             Self::GetCallerIdentity => "sts:GetCallerIdentity",
             Self::GetUser { .. } => "iam:GetUser",
             Self::ListMfaDevices { .. } => "iam:ListMFADevices",
@@ -206,6 +230,10 @@ pub enum IamAnswer {
     Names(Vec<String>),
     /// The version of a managed policy that holds.
     Version(String),
+    /// To [`IamCall::GetAccessKeyLastUsed`]; none for a key that was never used.
+    LastUse(Option<LastUse>),
+    /// To [`IamCall::CreateAccessKey`].
+    NewAccessKey(NewAccessKey),
     /// To [`IamCall::GetCallerIdentity`].
     CallerIdentity(CallerIdentity),
     /// To [`IamCall::GetUser`].
@@ -243,6 +271,24 @@ impl CallerIdentity {
     pub fn partition(&self) -> &str {
         self.arn.split(':').nth(1).unwrap_or("aws")
     }
+}
+
+/// When a key was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastUse {
+    /// In seconds since the epoch.
+    pub at: u64,
+    /// For which service, as AWS names it: `sts`.
+    pub service: String,
+}
+
+/// A long-term key that was just made. AWS says its secret this once.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NewAccessKey {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: Secret,
 }
 
 /// A user of IAM's.

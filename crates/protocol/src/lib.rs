@@ -10,7 +10,10 @@ mod refusal;
 pub mod sanitize;
 mod secret;
 
-pub use iam::{CallerIdentity, IamAnswer, IamCall, IamUser, MfaDevice, PolicyHolder, Signed, UserKey};
+pub use iam::{
+    CallerIdentity, IamAnswer, IamCall, IamUser, LastUse, MfaDevice, NewAccessKey, PolicyHolder, Signed,
+    UserKey,
+};
 pub use keyring::{KeyringAnswer, KeyringCall, KeyringItem, KeyringProblem, KeyringState};
 pub use refusal::{
     AwsProblem, KeyOrigin, NetworkProblem, NoConsent, NotHere, ProcessFailure, ProcessProblem, Question,

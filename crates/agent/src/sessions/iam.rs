@@ -15,10 +15,13 @@ use crate::journal::Peer;
 use crate::keyring::Unlock;
 use crate::profile::{self, Target, User};
 use crate::sts::Signer;
+use crate::vault::SessionKey;
 
 /// All that a call needs.
 struct Ready {
     signer: Signer,
+    /// The session that signs.
+    session: Option<SessionKey>,
     /// Where the key is that signs, if it is one of a file.
     origin: Option<KeyOrigin>,
     /// The profile whose settings hold, and the settings.
@@ -55,7 +58,7 @@ impl Sessions {
             IamCall::GetCallerIdentity => Service::Sts,
             _ => Service::Iam,
         };
-        let Ready { signer: key, origin, profile, target, partition } = ready;
+        let Ready { signer: key, session, origin, profile, target, partition } = ready;
         let endpoint = Endpoint::new(&self.environment, service, &profile, &target, partition)?;
         if let IamCall::EnableMfaDevice { codes, .. } | IamCall::ResyncMfaDevice { codes, .. } = call
             && !codes.iter().all(codes::is_code)
@@ -74,6 +77,10 @@ impl Sessions {
             call.explain(error)
         })?;
         self.note(call);
+        if let (IamAnswer::NewAccessKey(new), Some(SessionKey::Mfa { key_id, .. })) = (&answer, session) {
+            // The same user's: a session that the one opened is as good for the other.
+            self.state().successors.insert(new.id.clone(), key_id);
+        }
         Ok(Opened::Ready((profile, answer)))
     }
 
@@ -104,7 +111,7 @@ impl Sessions {
         let signer = Signer::from(self.open_key(&files, &plan.user, Unlock::Ask).await?);
         let partition = partition(&plan, self.known_serial(&plan).as_deref());
         let User { profile, target, origin, .. } = plan.user;
-        Ok(Ready { signer, origin: Some(origin), profile, target, partition })
+        Ok(Ready { signer, session: None, origin: Some(origin), profile, target, partition })
     }
 
     /// A session of the user's own, and none of a role.
@@ -126,9 +133,9 @@ impl Sessions {
         self.confirm(&resolved.plan.profile, peer).await?;
         let signer = self.signer(&resolved.root, &resolved.plan.profile);
         let signer = signer.ok_or_else(|| Refusal::NeedsMfa(resolved.question(true)))?;
-        let Resolved { plan, partition, .. } = resolved;
+        let Resolved { plan, partition, root, .. } = resolved;
         let User { profile, target, .. } = plan.user;
-        Ok(Opened::Ready(Ready { signer, origin: None, profile, target, partition }))
+        Ok(Opened::Ready(Ready { signer, session: Some(root), origin: None, profile, target, partition }))
     }
 
     /// A key that no file has: the profile's settings count, if there is one.
@@ -147,6 +154,6 @@ impl Sessions {
         let profile = profile.unwrap_or("default").to_owned();
         let target = profile::target(&files, &profile)?;
         let partition = Partition::of(target.region.as_deref());
-        Ok(Ready { signer, origin: None, profile, target, partition })
+        Ok(Ready { signer, session: None, origin: None, profile, target, partition })
     }
 }

@@ -66,7 +66,7 @@ impl Sessions {
         let partition = partition(&plan, Some(&serial));
         let sts =
             Endpoint::new(&self.environment, Service::Sts, &plan.user.profile, &plan.user.target, partition)?;
-        let root = root(&plan, serial.clone());
+        let root = self.root(&plan, serial.clone());
         Ok(Resolved { plan, files, configuration, serial, root, sts, partition, leased })
     }
 
@@ -134,6 +134,19 @@ impl Sessions {
             (0, Some(serial)) => Err(Refusal::SerialIsFido { profile: profile.clone(), serial }),
             (0, None) => Err(Refusal::NoDevice { profile: profile.clone() }),
             _ => Err(Refusal::SeveralDevices { profile: profile.clone(), serials: usable }),
+        }
+    }
+
+    /// The session that a code opens for a plan.
+    pub(super) fn root(&self, plan: &Plan, serial: String) -> SessionKey {
+        let key_id = plan.user.key_id.clone();
+        let key_id = self.state().successors.get(&key_id).cloned().unwrap_or(key_id);
+        match plan.role_with_mfa() {
+            Some(hop) => {
+                let role = Role::new(hop, hop.duration.unwrap_or(ROLE_SECONDS));
+                SessionKey::RoleWithMfa { key_id, serial, role }
+            }
+            None => SessionKey::Mfa { key_id, serial },
         }
     }
 
@@ -213,18 +226,6 @@ pub fn partition(plan: &Plan, serial: Option<&str>) -> Partition {
     let roles = plan.hops.iter().map(|hop| hop.role_arn.as_str());
     let region = plan.user.target.region.as_deref();
     Partition::of(serial.into_iter().chain(roles).chain(region))
-}
-
-/// The session that a code opens for a plan.
-pub fn root(plan: &Plan, serial: String) -> SessionKey {
-    let key_id = plan.user.key_id.clone();
-    match plan.role_with_mfa() {
-        Some(hop) => {
-            let role = Role::new(hop, hop.duration.unwrap_or(ROLE_SECONDS));
-            SessionKey::RoleWithMfa { key_id, serial, role }
-        }
-        None => SessionKey::Mfa { key_id, serial },
-    }
 }
 
 /// How long a role may last that is assumed from a session: an hour, whatever the profile asks for.

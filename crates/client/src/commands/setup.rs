@@ -174,7 +174,7 @@ impl Person<'_> {
                 file = Some(expanded(&answer, self.environment));
             }
         }
-        let import = KeysImport { file, user: None, force: false, remove_file };
+        let import = KeysImport { file, user: None, keyring: false, force: false, remove_file };
         keys::import(&import, self.profile, self.environment)
     }
 

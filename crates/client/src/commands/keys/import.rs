@@ -5,11 +5,11 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use aws_files::{Document, Kind};
+use aws_files::Kind;
 use zeroize::Zeroizing;
 
-use super::{LONG_TERM, exposure};
-use crate::access_key::{self, AccessKey, Held, KEYRING_KEY, remove_plaintext, set_keyring_key};
+use super::{LONG_TERM, exposure, section};
+use crate::access_key::{self, AccessKey, Held, remove_plaintext, set_keyring_key};
 use crate::agent::Agent;
 use crate::args::KeysImport;
 use crate::environment::Environment;
@@ -138,17 +138,6 @@ fn in_the_clear(file: &Path, profile: &str) -> Result<Option<AccessKey>, Failure
     }
     let config = aws_file::path(Kind::Config)?;
     AccessKey::plaintext(&aws_file::read(&config, Kind::Config)?, &config, &section)
-}
-
-/// The section with a profile's long-term key: aws-mfa's, where it is there.
-fn section(document: &Document, file: &Path, profile: &str) -> Result<String, Failure> {
-    let long_term = format!("{profile}{LONG_TERM}");
-    for setting in ["aws_access_key_id", KEYRING_KEY] {
-        if aws_file::is_set(document, file, &long_term, setting)? {
-            return Ok(long_term);
-        }
-    }
-    Ok(profile.to_owned())
 }
 
 fn another(place: &str, what: &str) -> Failure {

@@ -5,15 +5,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use aws_files::{Document, Kind};
-use protocol::{Profile, Refusal, Reply, Request, Section, frame};
+use protocol::{IamAnswer, IamCall, Profile, Refusal, Reply, Request, Section, Signed, frame};
 use serde::Serialize;
 
 use super::{LONG_TERM, exposure};
 use crate::access_key::KEYRING_KEY;
 use crate::agent::{Agent, unexpected};
+use crate::args::Code;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
-use crate::{aws_file, message, output, platform, table};
+use crate::iam::Iam;
+use crate::mfa::Asker;
+use crate::shell::word;
+use crate::{aws_file, clock, message, output, platform, table};
 
 /// How many sections are asked for at a time, so that the answer fits a line.
 const BATCH: usize = 64;
@@ -32,9 +36,23 @@ struct Listed {
     /// The file's permissions, octal.
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<String>,
+    /// What AWS says of it.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    known: Option<Known>,
 }
 
-pub fn run(json: bool, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
+/// What AWS says of a key.
+#[derive(Clone, Serialize)]
+struct Known {
+    /// When it was made, in seconds since the epoch.
+    created_at: u64,
+    active: bool,
+    /// When it was used last, in seconds since the epoch; none for never.
+    last_used_at: Option<u64>,
+    last_used_for: Option<String>,
+}
+
+pub fn run(json: bool, used: bool, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
     let agent = Agent::locate(environment)?;
     let profiles = agent.profiles()?;
     let wanted: Vec<(&Profile, String)> = profiles
@@ -74,8 +92,12 @@ pub fn run(json: bool, option: Option<&str>, environment: &Environment) -> Resul
                 file: file.clone(),
                 keyring,
                 mode: platform::mode(file).map(|mode| format!("{mode:04o}")),
+                known: None,
             });
         }
+    }
+    if used {
+        learn(&agent, &mut listed)?;
     }
     if json {
         let json = frame::pretty(&listed)
@@ -86,13 +108,30 @@ pub fn run(json: bool, option: Option<&str>, environment: &Environment) -> Resul
         output::words("no profile rests on a long-term key; put one there: mfa-agent keys import");
         return Ok(());
     }
-    let mut rows = vec![["PROFILE", "KEY", "SECTION", "WHERE"].map(str::to_owned)];
-    rows.extend(listed.iter().map(|listed| {
+    let row = |listed: &Listed| {
         let Listed { profile, key, section, file, keyring, .. } = listed;
         let place = if *keyring { "the keyring".to_owned() } else { file.display().to_string() };
         [profile.clone(), format!("…{key}"), section.clone(), place]
-    }));
-    output::data(table::of(&rows).as_bytes())?;
+    };
+    let headings = ["PROFILE", "KEY", "SECTION", "WHERE"].map(str::to_owned);
+    let text = if used {
+        let now = clock::now();
+        let with = |[profile, key, section, place]: [String; 4], [age, used]: [String; 2]| {
+            [profile, key, age, used, section, place]
+        };
+        let mut rows = vec![with(headings, ["AGE", "LAST USED"].map(str::to_owned))];
+        rows.extend(listed.iter().map(|listed| with(row(listed), in_words(listed.known.as_ref(), now))));
+        table::of(&rows)
+    } else {
+        let mut rows = vec![headings];
+        rows.extend(listed.iter().map(row));
+        table::of(&rows)
+    };
+    output::data(text.as_bytes())?;
+    let unknown = listed.iter().find(|listed| used && listed.known.is_none());
+    if let Some(Listed { profile, .. }) = unknown {
+        output::words(&format!("AWS tells the rest to a session: mfa-agent login {}", word(profile)));
+    }
     let plaintext = listed.iter().filter(|listed| !listed.keyring);
     let mut files: Vec<&PathBuf> = plaintext.map(|listed| &listed.file).collect();
     files.sort_unstable();
@@ -101,6 +140,55 @@ pub fn run(json: bool, option: Option<&str>, environment: &Environment) -> Resul
         output::words(&words);
     }
     Ok(())
+}
+
+/// Asks AWS about each key once: by the session that is held, else by the key alone, which most policies forbid.
+fn learn(agent: &Agent, listed: &mut [Listed]) -> Result<(), Failure> {
+    let mut known: BTreeMap<(String, String), Option<Known>> = BTreeMap::new();
+    for listed in listed {
+        let name = (listed.section.clone(), listed.key.clone());
+        if !known.contains_key(&name) {
+            let asker = Asker::new(agent, &Code::default(), true)?;
+            let mut iam = Iam::new(agent, Some(&listed.profile), asker);
+            let found = [Signed::Session, Signed::LongTerm]
+                .iter()
+                .find_map(|signed| known_of(&mut iam, signed, &listed.key).transpose())
+                .transpose()?;
+            known.insert(name.clone(), found);
+        }
+        listed.known = known.get(&name).cloned().flatten();
+    }
+    Ok(())
+}
+
+/// What AWS says of the key with this end; none where it says nothing.
+fn known_of(iam: &mut Iam<'_>, signed: &Signed, end: &str) -> Result<Option<Known>, Failure> {
+    let keys = match iam.try_call(signed, &IamCall::ListAccessKeys { user: None }) {
+        Ok(Ok(IamAnswer::AccessKeys(keys))) => keys,
+        // No session is held, or the policy wants one.
+        Ok(_) => return Ok(None),
+        Err(failure) if failure.exit == Exit::NeedsCode => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let Some(key) = keys.into_iter().find(|key| key.id.ends_with(end)) else { return Ok(None) };
+    let call = IamCall::GetAccessKeyLastUsed { id: key.id };
+    let Ok(IamAnswer::LastUse(used)) = iam.try_call(signed, &call)? else { return Ok(None) };
+    let (last_used_at, last_used_for) = used.map(|used| (used.at, used.service)).unzip();
+    Ok(Some(Known { created_at: key.created_at, active: key.active, last_used_at, last_used_for }))
+}
+
+/// A key's age, and when it was used last.
+fn in_words(known: Option<&Known>, now: u64) -> [String; 2] {
+    let Some(Known { created_at, active, last_used_at, last_used_for }) = known else {
+        return ["?", "?"].map(str::to_owned);
+    };
+    let days = now.saturating_sub(*created_at) / 86_400;
+    let inactive = if *active { "" } else { ", inactive" };
+    let used = match (last_used_at, last_used_for) {
+        (Some(at), Some(service)) => format!("{} ({service})", clock::date(*at)),
+        _ => "never".to_owned(),
+    };
+    [format!("{days}d{inactive}"), used]
 }
 
 /// The profile whose key a profile uses: at the end of the chain of roles.
