@@ -367,7 +367,7 @@ fn a_real_server_asks_and_its_button_allows() {
     let shown = || dunst(&["count", "displayed"]).trim() == "1";
     let client = start(elsewhere(&sandbox, &["env", "dev"]));
     wait_until("dunst shows it", shown);
-    // The menu of its buttons; the test's picks the first.
+    // The menu of its buttons.
     dunst(&["context"]);
     assert_eq!(end(client).status, 0);
     wait_until("it is taken away", || !shown());

@@ -90,7 +90,7 @@ fn the_button_of_a_real_server_renews_the_session_of_a_shell() {
     assert!(matches!(sandbox.ask(Request::Log), Reply::Log(_)));
     let dunst = |argument: &[&str]| Run::of(&mut sandbox.command(tool("dunstctl"), argument)).stdout;
     wait_until("dunst shows it", || dunst(&["count", "displayed"]).trim() == "1");
-    // The menu of its buttons; the test's picks the first.
+    // The menu of its buttons.
     dunst(&["context"]);
     prompter.type_in(&sandbox.code());
     wait_until("it is renewed", || {

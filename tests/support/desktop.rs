@@ -374,7 +374,7 @@ impl Server {
     }
 }
 
-/// dunst on a screen that nobody sees; its menu of buttons picks the first.
+/// dunst on a screen that nobody sees. Its menu has the buttons in no order; this one picks "Refresh" or "Allow".
 pub struct Dunst {
     screen: Child,
     process: Child,
@@ -394,7 +394,7 @@ impl Dunst {
         BufReader::new(screen.stdout.as_mut().unwrap()).read_line(&mut number).unwrap();
         sandbox.set("DISPLAY", format!(":{}", number.trim()));
         let menu = sandbox.home().join("menu");
-        sandbox.write("menu", "#!/bin/sh\nexec head -n 1\n");
+        sandbox.write("menu", "#!/bin/sh\nexec grep -m 1 -e Refresh -e Allow\n");
         fs::set_permissions(&menu, fs::Permissions::from_mode(0o700)).unwrap();
         sandbox.write(".config/dunst/dunstrc", &format!("[global]\ndmenu = {}\n", menu.display()));
         let nothing: [&str; 0] = [];
