@@ -172,6 +172,31 @@ fn two_profiles_over_one_user_and_device_share_one_code() {
 }
 
 #[test]
+fn profiles_whose_codes_go_elsewhere_share_nothing() {
+    let mut sandbox = Sandbox::new();
+    sandbox.unset("AWS_ENDPOINT_URL");
+    let elsewhere = aws_simulator::Simulator::start();
+    let section = |name: &str, endpoint: &str| {
+        format!("[profile {name}]\nmfa_serial = {}\nendpoint_url = {endpoint}\n", sandbox.serial)
+    };
+    let (here, there) = (sandbox.simulator.endpoint(), elsewhere.endpoint());
+    sandbox
+        .write(".aws/config", &(section("dev", &here) + &section("other", &there) + &section("same", &here)));
+    let key = key_of(&sandbox.alice);
+    sandbox.write(".aws/credentials", &format!("[dev]\n{key}[other]\n{key}[same]\n{key}"));
+    sandbox.log_in("dev");
+    // The session of one AWS is nothing to another, and no role is assumed with it there.
+    let other = sandbox.run(&["env", "other", "--no-prompt"]);
+    assert_eq!(other.status, 3, "{other:?}");
+    assert_eq!(sandbox.run(&["env", "same", "--no-prompt"]).status, 0);
+    assert_eq!(elsewhere.calls().len(), 0);
+    // And to log out of the one is not to log out of the other.
+    assert_eq!(sandbox.run(&["logout", "other"]).stderr, "nothing to forget\n");
+    assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+    assert_eq!(sandbox.run(&["logout", "same"]).stderr, "1 session forgotten\n");
+}
+
+#[test]
 fn the_device_is_found_where_none_is_configured() {
     let sandbox = Sandbox::new();
     sandbox.write(".aws/config", "");

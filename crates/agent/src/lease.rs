@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     fn root() -> SessionKey {
-        SessionKey::Mfa { key_id: "AKIA".to_owned(), serial: "serial".to_owned() }
+        SessionKey::Mfa { key_id: "AKIA".to_owned(), serial: "serial".to_owned(), endpoint: None }
     }
 
     fn ready(number: u64, level: usize) -> Told {

@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     fn root() -> SessionKey {
-        SessionKey::Mfa { key_id: "AKIA".to_owned(), serial: "serial".to_owned() }
+        SessionKey::Mfa { key_id: "AKIA".to_owned(), serial: "serial".to_owned(), endpoint: None }
     }
 
     fn process() -> Peer {

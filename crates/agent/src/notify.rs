@@ -408,7 +408,7 @@ mod tests {
 
         fn key(profile: &str) -> SessionKey {
             let serial = format!("arn:aws:iam::111122223333:mfa/{profile}");
-            SessionKey::Mfa { key_id: "AKIA".to_owned(), serial }
+            SessionKey::Mfa { key_id: "AKIA".to_owned(), serial, endpoint: None }
         }
 
         fn log_in(&mut self, profile: &str, seconds: u64) {

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     fn key(serial: &str) -> SessionKey {
-        SessionKey::Mfa { key_id: "AKIA".to_owned(), serial: serial.to_owned() }
+        SessionKey::Mfa { key_id: "AKIA".to_owned(), serial: serial.to_owned(), endpoint: None }
     }
 
     #[test]

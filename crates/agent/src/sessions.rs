@@ -494,8 +494,9 @@ impl Sessions {
             if self.state().vault.roots_of(profile).is_empty() {
                 // A session that this profile has not used yet counts; a mistyped name is an error.
                 let plan = profile::plan(&*self.files().await?, &profile[0])?;
-                if let Some(serial) = self.known_serial(&plan) {
-                    roots.insert(self.root(&plan, serial));
+                // Where the device is not known there is no session, and to look it up would be a call.
+                if self.known_serial(&plan).is_some() {
+                    roots.insert(self.resolve(Some(&profile[0])).await?.root);
                 }
             }
         }
@@ -720,7 +721,6 @@ impl Sessions {
             deadline,
             rfc3339(issued.expires_at),
             u64::from(duration),
-            resolved.sts.url.clone(),
         );
         let mut state = self.state();
         if state.forgets != forgets {

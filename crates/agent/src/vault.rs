@@ -18,12 +18,15 @@ const DOUBT_SECONDS: u64 = 60;
 /// What a session is held under.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SessionKey {
-    /// An MFA session: profiles that share the long-term key and the device share it.
+    /// An MFA session: profiles that share the long-term key, the device and the endpoint share it.
     Mfa {
         /// The long-term key's id.
         key_id: String,
         /// The device.
         serial: String,
+        /// Where the code goes; none for AWS itself.
+        #[serde(default)]
+        endpoint: Option<String>,
     },
     /// A role that took a code of its own.
     RoleWithMfa {
@@ -31,6 +34,9 @@ pub enum SessionKey {
         key_id: String,
         /// The device.
         serial: String,
+        /// Where the code goes; none for AWS itself.
+        #[serde(default)]
+        endpoint: Option<String>,
         /// The role and how it is assumed.
         role: Role,
     },
@@ -122,8 +128,6 @@ pub struct Held {
     pub expiration: String,
     /// How long it was given for, in seconds.
     pub duration: u64,
-    /// Where the code went that it rests on; none for AWS itself.
-    pub endpoint: Option<String>,
     /// Counts up with every session: a later one has a higher number.
     pub number: u64,
     profiles: BTreeSet<String>,
@@ -138,7 +142,6 @@ impl Held {
         deadline: Deadline,
         expiration: String,
         duration: u64,
-        endpoint: Option<String>,
     ) -> Self {
         Self {
             access_key_id,
@@ -147,7 +150,6 @@ impl Held {
             deadline,
             expiration,
             duration,
-            endpoint,
             number: 0,
             profiles: BTreeSet::new(),
         }
@@ -272,11 +274,9 @@ impl Vault {
         self.all().any(|(_, held)| held.number == number)
     }
 
-    /// Whether something is held that rests on this session, and was opened by a code that went to this endpoint.
-    pub fn holds_of(&self, root: &SessionKey, endpoint: Option<&str>) -> bool {
-        let rests =
-            |key: &SessionKey, held: &Held| key.root() == root && held.endpoint.as_deref() == endpoint;
-        self.all().any(|(key, held)| rests(key, held))
+    /// Whether something is held that rests on this session.
+    pub fn holds_of(&self, root: &SessionKey) -> bool {
+        self.all().any(|(key, _)| key.root() == root)
     }
 
     /// The profiles that were served, the latest session's first.
@@ -414,7 +414,11 @@ mod tests {
     }
 
     fn mfa(user: &str) -> SessionKey {
-        SessionKey::Mfa { key_id: user.to_owned(), serial: format!("arn:aws:iam::111122223333:mfa/{user}") }
+        SessionKey::Mfa {
+            key_id: user.to_owned(),
+            serial: format!("arn:aws:iam::111122223333:mfa/{user}"),
+            endpoint: None,
+        }
     }
 
     fn role(source: &SessionKey, arn: &str) -> SessionKey {
@@ -437,7 +441,6 @@ mod tests {
             Deadline::after(NOW, seconds),
             String::new(),
             seconds,
-            None,
         )
     }
 

@@ -125,7 +125,7 @@ impl Sessions {
     pub fn proof(&self, resolved: &Resolved) -> Result<Option<Closed>, Refusal> {
         let state = self.state();
         let Some(lock) = state.lock.closed() else { return Ok(None) };
-        if !state.vault.holds_of(&resolved.root, resolved.sts.url.as_deref()) {
+        if !state.vault.holds_of(&resolved.root) {
             return Err(Refusal::CannotUnlock { profile: resolved.plan.profile.clone() });
         }
         match state.lock.pause(Now::read()) {
@@ -186,10 +186,11 @@ mod tests {
         let key = SessionKey::Mfa {
             key_id: String::new(),
             serial: "arn:aws:iam::111122223333:mfa/alice".to_owned(),
+            endpoint: None,
         };
         let nothing = || sealer.seal(&Secret::new(String::new()));
         let deadline = Deadline::after(start, 900);
-        let held = Held::new(String::new(), nothing(), nothing(), deadline, String::new(), 900, None);
+        let held = Held::new(String::new(), nothing(), nothing(), deadline, String::new(), 900);
         let mut state = State::default();
         state.vault.put(key.clone(), "dev", held);
         state.lock.close();
@@ -197,7 +198,7 @@ mod tests {
         state.sync_leases(jumped);
         assert!(state.vault.left(&key, jumped).is_none() && state.lock.is_closed());
         // The clock is right again: what comes back is locked as it was. A code for it counts all the time.
-        assert!(state.vault.holds_of(&key, None));
+        assert!(state.vault.holds_of(&key));
         let right = Now { wall: start.wall + 2, boot: start.boot + 2 };
         state.sync_leases(right);
         assert!(state.vault.left(&key, right).is_some() && state.lock.is_closed());

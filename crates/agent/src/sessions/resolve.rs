@@ -66,7 +66,7 @@ impl Sessions {
         let partition = partition(&plan, Some(&serial));
         let sts =
             Endpoint::new(&self.environment, Service::Sts, &plan.user.profile, &plan.user.target, partition)?;
-        let root = self.root(&plan, serial.clone());
+        let root = self.root(&plan, serial.clone(), sts.foreign());
         Ok(Resolved { plan, files, configuration, serial, root, sts, partition, leased })
     }
 
@@ -138,15 +138,15 @@ impl Sessions {
     }
 
     /// The session that a code opens for a plan.
-    pub(super) fn root(&self, plan: &Plan, serial: String) -> SessionKey {
+    pub(super) fn root(&self, plan: &Plan, serial: String, endpoint: Option<String>) -> SessionKey {
         let key_id = plan.user.key_id.clone();
         let key_id = self.state().successors.get(&key_id).cloned().unwrap_or(key_id);
         match plan.role_with_mfa() {
             Some(hop) => {
                 let role = Role::new(hop, hop.duration.unwrap_or(ROLE_SECONDS));
-                SessionKey::RoleWithMfa { key_id, serial, role }
+                SessionKey::RoleWithMfa { key_id, serial, endpoint, role }
             }
-            None => SessionKey::Mfa { key_id, serial },
+            None => SessionKey::Mfa { key_id, serial, endpoint },
         }
     }
 
