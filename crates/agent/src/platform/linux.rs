@@ -24,7 +24,7 @@ use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap};
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
-    SocketType, sendmsg_addr, socket_with,
+    SocketType, sendmsg_addr, socket_with, sockopt,
 };
 use rustix::process::{
     DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, pidfd_open, set_dumpable_behavior, setrlimit,
@@ -126,6 +126,12 @@ const SEALS: SealFlags =
 /// A socket for this uid alone: the mode is set before the name appears.
 pub fn for_own_uid(options: ListenerOptions<'_>) -> ListenerOptions<'_> {
     options.mode(0o600)
+}
+
+/// Whether this is a socket that listens for connections on this machine.
+pub fn listens(socket: &OwnedFd) -> bool {
+    let local = sockopt::socket_domain(socket).is_ok_and(|domain| domain == AddressFamily::UNIX);
+    local && sockopt::socket_acceptconn(socket).unwrap_or(false)
 }
 
 /// Tells a service manager something, and passes a descriptor along, as in `sd_notify(3)`.

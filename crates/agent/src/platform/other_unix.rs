@@ -5,6 +5,7 @@ use std::ffi::{OsStr, c_void};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -59,6 +60,11 @@ pub fn read_sealed_memory(_memory: &OwnedFd) -> io::Result<Vec<u8>> {
 /// to be had here.
 pub fn for_own_uid(options: ListenerOptions<'_>) -> ListenerOptions<'_> {
     options
+}
+
+/// Whether this is a socket of this machine; whether it listens is not to be had from every kernel.
+pub fn listens(socket: &OwnedFd) -> bool {
+    socket.try_clone().is_ok_and(|socket| UnixListener::from(socket).local_addr().is_ok())
 }
 
 /// Would tell a service manager something; that of macOS does not listen for it.

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::task::Poll;
 
-use rustix::io::{Errno, FdFlags, fcntl_setfd};
-use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::io::{Errno, FdFlags, fcntl_setfd, ioctl_fionbio};
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::process::{ChildStdout, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -133,16 +133,10 @@ pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     Ok(owned)
 }
 
-/// Whether this is a socket that listens for connections on this machine.
-pub fn listens(socket: &OwnedFd) -> bool {
-    let local = sockopt::socket_domain(socket).is_ok_and(|domain| domain == AddressFamily::UNIX);
-    local && sockopt::socket_acceptconn(socket).unwrap_or(false)
-}
-
 /// Where a socket listens for connections of this machine; none where it does not.
 pub fn listens_at(socket: &OwnedFd) -> Option<PathBuf> {
     let stream = sockopt::socket_type(socket).is_ok_and(|kind| kind == SocketType::STREAM);
-    if !listens(socket) || !stream {
+    if !super::listens(socket) || !stream {
         return None;
     }
     let listener = UnixListener::from(socket.try_clone().ok()?);
@@ -159,12 +153,10 @@ pub fn is_private_socket(path: &Path) -> bool {
 /// Whether somebody listens at a path. Does not wait, though it knocks: who listens notices.
 pub fn somebody_listens(path: &Path) -> bool {
     let knock = || {
-        let socket = net::socket_with(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
-            None,
-        )?;
+        // Not every system has flags for these two.
+        let socket = net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+        fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+        ioctl_fionbio(&socket, true)?;
         net::connect(&socket, &SocketAddrUnix::new(path)?)
     };
     // A queue that is full is somebody's.

@@ -25,8 +25,9 @@ pub fn descriptor(connection: &Stream) -> Descriptor<'_> {
 /// Sends all of it. A peer that has gone is an error and no SIGPIPE.
 pub fn send(peer: &Stream, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
     let peer = descriptor(peer);
+    let flags = without_signal(peer)?;
     while !bytes.is_empty() {
-        match send_some(peer, bytes, SendFlags::NOSIGNAL) {
+        match send_some(peer, bytes, flags) {
             Ok(sent) => bytes = &bytes[sent..],
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => wait(peer, PollFlags::OUT, None, deadline)?,
@@ -34,6 +35,20 @@ pub fn send(peer: &Stream, mut bytes: &[u8], deadline: Instant) -> io::Result<()
         }
     }
     Ok(())
+}
+
+/// What keeps a peer that has gone from being a signal: a flag of each call.
+#[cfg(not(target_vendor = "apple"))]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+fn without_signal(_peer: Descriptor<'_>) -> io::Result<SendFlags> {
+    Ok(SendFlags::NOSIGNAL)
+}
+
+/// What keeps a peer that has gone from being a signal: an option of the socket.
+#[cfg(target_vendor = "apple")]
+fn without_signal(peer: Descriptor<'_>) -> io::Result<SendFlags> {
+    rustix::net::sockopt::set_socket_nosigpipe(peer, true)?;
+    Ok(SendFlags::empty())
 }
 
 /// Receives what is there, waiting for something. 0: the peer closed. The connection never blocks by itself.
