@@ -103,9 +103,10 @@ fn an_agent_started_by_hand_takes_no_socket_of_systemds() {
     }
     let sandbox = Sandbox::new();
     let manager = UserManager::start(&sandbox);
-    // Before the manager listens it is started as anywhere, and gives way when the manager takes the name.
+    // Before the manager listens it is started as anywhere; the page says to end that one first.
     assert_eq!(manager.run(&["agent", "start"]).status, 0);
     let by_hand = manager.run(&["status", "--json"]).stdout;
+    assert_eq!(manager.run(&["agent", "stop"]).status, 0);
     assert_eq!(manager.systemctl(&["enable", "--now", "mfa-agent.socket"]).status, 0);
     let socket = inode(&manager.socket());
     assert_eq!(manager.run(&["env", "dev", "--no-prompt"]).status, 3);
