@@ -193,7 +193,8 @@ fn sockets_are_paths() {
 }
 
 #[test]
-fn unsafe_code_is_in_the_platform_files_alone() {
+fn unsafe_code_is_in_the_platform_files_alone_and_says_why_it_is_sound() {
+    let mut count = 0;
     for folder in [
         "crates/aws-files/src",
         "crates/client/src",
@@ -203,10 +204,22 @@ fn unsafe_code_is_in_the_platform_files_alone() {
     ] {
         for (path, text) in sources(folder) {
             let platform = path.components().any(|part| part.as_os_str() == "platform");
-            let uses = text.contains("unsafe {") || text.contains("unsafe fn");
-            assert!(!uses || platform, "{}", path.display());
+            let lines: Vec<&str> = text.lines().collect();
+            for (number, line) in lines.iter().enumerate() {
+                if ["unsafe {", "unsafe fn", "unsafe impl"].iter().any(|word| line.contains(word)) {
+                    let place = format!("{}:{}", path.display(), number + 1);
+                    assert!(platform, "{place}");
+                    let above = lines[..number].iter().rev().map(|line| line.trim());
+                    let mut above = above.take_while(|line| line.starts_with("//") || line.starts_with("#["));
+                    assert!(above.any(|line| line.starts_with("// SAFETY: ")), "{place}");
+                    count += 1;
+                }
+            }
         }
     }
+    let architecture = fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
+    let said = format!("{count} `unsafe` blocks and impls");
+    assert!(architecture.contains(&said), "ARCHITECTURE.md does not say: {said}");
 }
 
 #[test]
