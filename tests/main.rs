@@ -22,6 +22,7 @@ mod keys;
 mod kills;
 mod launchd;
 mod lifecycle;
+mod limits;
 mod live;
 mod lock;
 mod lock_on;

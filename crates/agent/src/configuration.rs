@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
-use protocol::{Refusal, SESSION_SECONDS, TerminalNotification};
+use protocol::{CALL_SECONDS, Refusal, SESSION_SECONDS, TerminalNotification};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::platform;
@@ -37,6 +38,12 @@ pub struct Configuration {
     /// Whether the person must say yes before credentials are given out.
     #[serde(default)]
     pub confirm: bool,
+    /// How long a connection to AWS may take, in seconds.
+    #[serde(default = "connect_timeout", deserialize_with = "connect_span")]
+    pub connect_timeout: u32,
+    /// How long a whole call to AWS may take, its retries included, in seconds.
+    #[serde(default = "call_timeout", deserialize_with = "call_span")]
+    pub call_timeout: u32,
     /// Settings of single profiles.
     #[serde(default)]
     pub profile: BTreeMap<String, ProfileConfiguration>,
@@ -80,6 +87,8 @@ impl Default for Configuration {
             lock_on: LockOn::default(),
             prompter: None,
             confirm: false,
+            connect_timeout: connect_timeout(),
+            call_timeout: call_timeout(),
             profile: BTreeMap::new(),
         }
     }
@@ -87,6 +96,14 @@ impl Default for Configuration {
 
 fn notify_before() -> Vec<u32> {
     vec![600, 120]
+}
+
+fn connect_timeout() -> u32 {
+    3
+}
+
+fn call_timeout() -> u32 {
+    15
 }
 
 /// What the person configured for one profile.
@@ -120,19 +137,24 @@ impl Configuration {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(refuse(None, error.to_string())),
         };
-        let configuration: Self = toml::from_str(&text).map_err(|error| {
-            let line = error.span().and_then(|span| {
-                let before = text.get(..span.start)?;
-                u32::try_from(before.matches('\n').count() + 1).ok()
-            });
-            refuse(line, problem(error.message()))
-        })?;
+        let configuration = Self::parse(&text).map_err(|(line, problem)| refuse(line, problem))?;
         if configuration.prompter.is_some() && !platform::is_ours_alone(path) {
             let problem =
                 "it names a program to run, and others can write to it; chmod go-w makes it yours alone";
             return Err(refuse(None, problem.to_owned()));
         }
         Ok(configuration)
+    }
+
+    /// What a text says; or the line, where there is one, and the problem.
+    pub fn parse(text: &str) -> Result<Self, (Option<u32>, String)> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().and_then(|span| {
+                let before = text.get(..span.start)?;
+                u32::try_from(before.matches('\n').count() + 1).ok()
+            });
+            (line, problem(error.message()))
+        })
     }
 }
 
@@ -213,8 +235,26 @@ fn prompter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
     }
 }
 
-/// A span of an MFA session, as a text or a number of seconds.
+/// A span of an MFA session.
 fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let refused = "a duration is 900 to 129600 seconds (\"15m\" to \"36h\")";
+    span_within(deserializer, SESSION_SECONDS, refused).map(Some)
+}
+
+fn connect_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    span_within(deserializer, CALL_SECONDS, "connect_timeout is 1 to 60 seconds (\"1s\" to \"1m\")")
+}
+
+fn call_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    span_within(deserializer, CALL_SECONDS, "call_timeout is 1 to 60 seconds (\"1s\" to \"1m\")")
+}
+
+/// A span as a text or a number of seconds.
+fn span_within<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    bounds: RangeInclusive<u32>,
+    refused: &str,
+) -> Result<u32, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Span {
@@ -225,10 +265,7 @@ fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Er
         Span::Seconds(seconds) => Some(seconds),
         Span::Text(text) => protocol::duration::parse(&text),
     };
-    match seconds {
-        Some(seconds) if SESSION_SECONDS.contains(&seconds) => Ok(Some(seconds)),
-        _ => Err(de::Error::custom("a duration is 900 to 129600 seconds (\"15m\" to \"36h\")")),
-    }
+    seconds.filter(|seconds| bounds.contains(seconds)).ok_or_else(|| de::Error::custom(refused))
 }
 
 #[cfg(test)]
@@ -294,6 +331,22 @@ mod tests {
             let refused = refused(&format!("lock_on = {wrong}\n"));
             assert!(refused.1.starts_with("lock_on is a list of"), "{wrong}: {refused:?}");
         }
+    }
+
+    #[test]
+    fn a_call_has_its_time_and_never_more_than_a_client_waits() {
+        let limits = |text: &str| read(text).map(|read| (read.connect_timeout, read.call_timeout));
+        assert_eq!(limits(""), Ok((3, 15)));
+        assert_eq!(limits("connect_timeout = '10s'\ncall_timeout = '1m'\n"), Ok((10, 60)));
+        assert_eq!(limits("call_timeout = 5\n"), Ok((3, 5)));
+        for wrong in ["'0s'", "'61s'", "0", "61", "'x'"] {
+            let (line, problem) = refused(&format!("\ncall_timeout = {wrong}\n"));
+            assert_eq!(
+                (line, problem.as_str()),
+                (Some(2), "call_timeout is 1 to 60 seconds (\"1s\" to \"1m\")")
+            );
+        }
+        assert!(refused("connect_timeout = '2m'\n").1.starts_with("connect_timeout is"));
     }
 
     #[test]

@@ -9,8 +9,9 @@ use aws_sdk_iam::config::{BehaviorVersion, Region};
 use aws_smithy_types::DateTime;
 use protocol::{IamAnswer, IamCall, IamUser, NetworkProblem};
 
+use crate::bounded::Bounded;
 use crate::endpoint::Endpoint;
-use crate::sts::{Aws, CallError, Retries, Signer, call_error, signing_key, timeouts};
+use crate::sts::{Aws, CallError, Retries, Signer, call_error, signing_key};
 
 impl Aws {
     /// Makes a call, at the endpoint of its service. One that only looks is made again where no answer comes; one that
@@ -92,9 +93,10 @@ impl Aws {
             .region(Region::new(endpoint.region.clone()))
             .credentials_provider(signing_key(signer))
             .http_client(self.http(endpoint.url.as_deref())?)
-            .timeout_config(timeouts())
+            .timeout_config(self.limits().into())
             .retry_config(retries.into())
             .interceptor(self.skew_meter())
+            .interceptor(Bounded)
             .use_fips(endpoint.fips)
             .use_dual_stack(endpoint.dual_stack);
         config.set_endpoint_url(endpoint.url.clone());

@@ -1,6 +1,7 @@
 //! The agent: one process per user that holds AWS sessions in memory and gives them to that user's programs.
 //! It never prints, never reads a terminal, and writes no credentials to disk.
 
+mod bounded;
 #[cfg(not(target_os = "macos"))]
 mod bus;
 mod child;

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::endpoint::{self, Partition};
 use crate::environment::{Environment, without_password};
-use crate::sts::{Aws, CALL_TIMEOUT, CallError, Signer, no_answer, timeouts};
+use crate::sts::{Aws, CallError, Signer, no_answer};
 
 /// Where the endpoint does all of it.
 const PATH: &str = "/federation";
@@ -83,7 +83,7 @@ impl Aws {
     /// proxies and servers write addresses down. `SessionDuration` is left out, as AWS refuses it for a role that was
     /// assumed from a session, and for a federated user: the console's session ends with the credentials.
     pub async fn sign_in_token(&self, sign_in: &SignIn, signer: &Signer) -> Result<Secret, CallError> {
-        let Answer { status, body } = timeout(CALL_TIMEOUT, self.post(sign_in, form(signer)))
+        let Answer { status, body } = timeout(self.limits().call, self.post(sign_in, form(signer)))
             .await
             .unwrap_or_else(|_| Err(network(NetworkProblem::TimedOut, String::new())))?;
         match status {
@@ -107,7 +107,7 @@ impl Aws {
             .endpoint_url(&sign_in.base)
             .no_auth()
             .no_retry()
-            .timeout_config(timeouts())
+            .timeout_config(self.limits().into())
             .serializer(|form: Secret| {
                 let mut request = HttpRequest::new(SdkBody::from(form.expose()));
                 request.set_method("POST")?;

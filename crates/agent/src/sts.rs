@@ -16,21 +16,35 @@ use aws_smithy_types::date_time::{DateTime, Format};
 use protocol::{CallerIdentity, NetworkProblem, Secret};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
+use crate::bounded::Bounded;
+use crate::configuration::Configuration;
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::platform;
 use crate::profile::{Hop, LongTermKey, RoleContext};
 use crate::skew::{Skew, SkewMeter};
 
-/// How long a connection to AWS may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
 /// How long a connection to AWS is kept for the next call. Its buffers keep the last answer, credentials and all, for
 /// as long as it is there; the roles of one profile are assumed within this time.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a whole call may take, its retries included. The SDK itself sets no such limit.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long to wait for AWS. The SDK itself sets no limit to a whole call.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For a connection.
+    pub connect: Duration,
+    /// For a whole call, its retries included.
+    pub call: Duration,
+}
+
+impl From<&Configuration> for Limits {
+    fn from(configuration: &Configuration) -> Self {
+        Self {
+            connect: Duration::from_secs(configuration.connect_timeout.into()),
+            call: Duration::from_secs(configuration.call_timeout.into()),
+        }
+    }
+}
 
 /// What signs a call.
 #[derive(Debug, Clone)]
@@ -102,13 +116,35 @@ pub struct Aws {
     environment: Arc<Environment>,
     /// For https, and for plain HTTP.
     http: Mutex<[Option<SharedHttpClient>; 2]>,
+    limits: Mutex<Limits>,
     skew: Skew,
 }
 
 impl Aws {
     /// A way to AWS with the agent's environment. Nothing is opened yet.
     pub fn new(environment: Arc<Environment>) -> Self {
-        Self { environment, http: Mutex::default(), skew: Skew::default() }
+        Self {
+            environment,
+            http: Mutex::default(),
+            limits: Mutex::new(Limits::from(&Configuration::default())),
+            skew: Skew::default(),
+        }
+    }
+
+    /// A way that leads to whatever this client answers.
+    #[cfg(any(test, fuzzing))]
+    pub fn through(environment: Arc<Environment>, http: SharedHttpClient) -> Self {
+        Self { http: Mutex::new([Some(http.clone()), Some(http)]), ..Self::new(environment) }
+    }
+
+    /// From here on, calls take no longer than this.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    /// How long a call may take.
+    pub fn limits(&self) -> Limits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// AWS's clock minus this machine's, in seconds, by the latest reply.
@@ -218,9 +254,10 @@ impl Aws {
             .region(Region::new(endpoint.region.clone()))
             .credentials_provider(signing_key(signer))
             .http_client(self.http(endpoint.url.as_deref())?)
-            .timeout_config(timeouts())
+            .timeout_config(self.limits().into())
             .retry_config(retries.into())
             .interceptor(self.skew_meter())
+            .interceptor(Bounded)
             .use_fips(endpoint.fips)
             .use_dual_stack(endpoint.dual_stack);
         config.set_endpoint_url(endpoint.url.clone());
@@ -305,9 +342,10 @@ impl From<Retries> for RetryConfig {
     }
 }
 
-/// How long a call may take.
-pub fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(CALL_TIMEOUT).build()
+impl From<Limits> for TimeoutConfig {
+    fn from(limits: Limits) -> Self {
+        Self::builder().connect_timeout(limits.connect).operation_timeout(limits.call).build()
+    }
 }
 
 /// A signer as AWS's clients take it.

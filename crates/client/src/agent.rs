@@ -9,7 +9,9 @@ use interprocess::local_socket::traits::StreamCommon;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, Stream, ToFsName};
 use protocol::address::{self, Address, AddressError, Surroundings};
 use protocol::frame::{self, MAX_LINE};
-use protocol::{Ask, Envelope, PROTOCOL, Profile, Refusal, Reply, Request, Sections, StartReport, Status};
+use protocol::{
+    Ask, CALL_SECONDS, Envelope, PROTOCOL, Profile, Refusal, Reply, Request, Sections, StartReport, Status,
+};
 use zeroize::Zeroizing;
 
 use crate::environment::Environment;
@@ -27,10 +29,13 @@ const START_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a request may take that is answered at once.
 const SHORT: Duration = Duration::from_secs(5);
-/// How long a call may take that is not held up by a person.
-const LONG: Duration = Duration::from_secs(40);
 /// How long a prompt waits for an agent that may be another host's.
 const FAR: Duration = Duration::from_secs(1);
+/// How long a request may take that is not held up by a person: two calls to AWS, as long as a person may allow them
+/// to be, and some.
+const LONG: Duration = Duration::from_secs(2 * *CALL_SECONDS.end() as u64 + 10);
+/// How long a person may take to allow it on the desktop.
+const CONSENT: Duration = Duration::from_mins(1);
 /// How long to say nothing while a person is asked elsewhere.
 const SILENCE: Duration = Duration::from_secs(2);
 /// How many restarts of the agent one question outlives.
@@ -492,7 +497,7 @@ fn patience(request: &Request) -> Duration {
         | Request::Iam { .. }
         // The keyring may ask for its password.
         | Request::Keyring(_)
-        | Request::Login { .. } => Duration::from_mins(2),
+        | Request::Login { .. } => LONG + CONSENT,
         Request::Session { .. }
         | Request::Unlock { .. }
         | Request::Restart

@@ -41,6 +41,10 @@ pub const GRANT_SECONDS: std::ops::RangeInclusive<u32> = 60..=2_592_000;
 /// How long it stands unless somebody says otherwise, in seconds: as long as an MFA session.
 pub const DEFAULT_GRANT_SECONDS: u32 = 43_200;
 
+/// How many seconds the person can allow one call of the agent's to AWS: a client waits for longer than for any of
+/// them.
+pub const CALL_SECONDS: std::ops::RangeInclusive<u32> = 1..=60;
+
 /// One line from the client: the protocol's number and what is asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Envelope {

@@ -12,7 +12,7 @@ use crate::environment::Service;
 use crate::explain::Call;
 use crate::keyring::Unlock;
 use crate::profile::{self, ConfigFiles, Plan, ROLE_BOUNDS, ROLE_SECONDS, Serial};
-use crate::sts::{CallError, Signer};
+use crate::sts::{CallError, Limits, Signer};
 use crate::vault::{Role, SessionKey};
 
 /// How long an MFA session lasts unless somebody says otherwise: STS's own default, in seconds.
@@ -84,8 +84,11 @@ impl Sessions {
         configured.or(fallback.then(|| "default".to_owned())).ok_or(Refusal::NoProfile)
     }
 
+    /// As it is now. Calls to AWS take no longer than it says from here on.
     pub(super) fn configuration(&self) -> Result<Configuration, Refusal> {
-        Configuration::read(self.own_config_file.as_deref())
+        let configuration = Configuration::read(self.own_config_file.as_deref())?;
+        self.aws.set_limits(Limits::from(&configuration));
+        Ok(configuration)
     }
 
     /// Asks IAM for the device of a key: the usual policy lets a user list its own without MFA.
