@@ -99,20 +99,34 @@ struct Part {
 /// What some editors put at the beginning of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// A carriage return that ends no line: to Python it is the end of one, to the SDKs a character like any other.
+/// What every reader takes for something else, so that no change is the same one to all of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: a carriage return in the middle of it")]
-pub struct LoneReturn {
-    /// The line, counted from 1.
-    pub line: usize,
+pub enum Unclear {
+    /// To Python it is the end of a line, to the SDKs a character like any other.
+    #[error("line {line}: a carriage return in the middle of it")]
+    LoneReturn {
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// To Python it is indentation, to the SDKs part of the setting's name.
+    #[error("line {line} begins with white space that is neither a space nor a tab")]
+    Indentation {
+        /// The line, counted from 1.
+        line: usize,
+    },
 }
 
 impl Document {
     /// A file's text.
-    pub fn new(kind: Kind, text: Zeroizing<String>) -> Result<Self, LoneReturn> {
-        for (number, line) in text.split('\n').enumerate() {
-            if line.strip_suffix('\r').unwrap_or(line).contains('\r') {
-                return Err(LoneReturn { line: number + 1 });
+    pub fn new(kind: Kind, text: Zeroizing<String>) -> Result<Self, Unclear> {
+        for (number, line) in text.trim_start_matches(BYTE_ORDER_MARK).split('\n').enumerate() {
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            if line.contains('\r') {
+                return Err(Unclear::LoneReturn { line: number + 1 });
+            }
+            let is_blank = line.trim_matches(is_space).is_empty();
+            if !is_blank && indentation(line).contains(|character| !matches!(character, ' ' | '\t')) {
+                return Err(Unclear::Indentation { line: number + 1 });
             }
         }
         Ok(Self { kind, text })

@@ -6,5 +6,5 @@ mod document;
 mod line;
 mod store;
 
-pub use document::{Ambiguous, Document, Kind, LoneReturn, NotSettable};
+pub use document::{Ambiguous, Document, Kind, NotSettable, Unclear};
 pub use store::{Edited, StoreError, edit, read};
