@@ -11,6 +11,8 @@ mod configuration;
 mod endpoint;
 mod environment;
 mod explain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod granted;
 mod handover;
 mod iam;

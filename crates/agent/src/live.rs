@@ -18,6 +18,8 @@ use crate::journal::Peer;
 use crate::sealed::{Sealed, Sealer};
 use crate::vault::SessionKey;
 
+#[cfg(any(test, fuzzing))]
+pub use http::answer_to;
 pub use http::{LiveCredentials, LiveProblem, serve};
 
 /// How many random bytes a token is made of.

@@ -3,6 +3,8 @@
 //! whole or not at all.
 
 mod document;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod line;
 mod store;
 

@@ -13,6 +13,8 @@ mod environment;
 mod evaluated;
 mod failure;
 mod front;
+#[cfg(all(unix, any(test, fuzzing)))]
+pub mod fuzzing;
 mod iam;
 mod interview;
 mod key_text;

@@ -6,6 +6,8 @@ mod fish;
 mod json;
 mod posix;
 mod powershell;
+#[cfg(any(test, fuzzing))]
+pub mod reader;
 mod xonsh;
 
 use std::ffi::OsStr;

@@ -4,6 +4,8 @@
 pub mod address;
 pub mod duration;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod iam;
 mod keyring;
 mod refusal;

@@ -18,6 +18,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::{Refusal, Secret};
 use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -92,9 +93,22 @@ pub async fn serve(sessions: Arc<Sessions>) {
 
 async fn converse(stream: TcpStream, own: SocketAddr, sessions: Arc<Sessions>) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| {
+    converse_over(stream, |request| {
         let sessions = sessions.clone();
-        async move { Ok::<_, Infallible>(answer(&request, own, &sessions).await) }
+        async move { answer(&request, own, &sessions).await }
+    })
+    .await;
+}
+
+/// One request, and its answer.
+async fn converse_over<S, F>(stream: S, answer: impl Fn(Request<Incoming>) -> F)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Answer>,
+{
+    let service = service_fn(|request| {
+        let answer = answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     // What fails here is a client that went away or was cut off. One request a connection: whatever is sent
     // behind it is not read.
@@ -157,6 +171,23 @@ fn admit(request: &Request<Incoming>, own: SocketAddr) -> Result<(u64, &[u8]), A
         Some(token) => Ok((number, token)),
         None => Err(refuse(StatusCode::UNAUTHORIZED, "Unauthorized", "one Authorization token is needed")),
     }
+}
+
+/// What is answered to these bytes, by one who takes any token that comes to him.
+#[cfg(any(test, fuzzing))]
+pub async fn answer_to(bytes: &[u8], own: SocketAddr) -> Vec<u8> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let (mut client, server) = tokio::io::duplex(64 * 1024);
+    client.write_all(bytes).await.expect("it is read, or there is room for it");
+    client.shutdown().await.expect("it is open");
+    converse_over(server, |request| async move {
+        admit(&request, own).map_or_else(|refused| refused, |_| json(StatusCode::OK, &()))
+    })
+    .await;
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.expect("it is closed");
+    answer
 }
 
 /// The value of a header that is there once.

@@ -112,26 +112,16 @@ impl ConfigFiles {
         let credentials_file = environment.credentials_file()?;
         // Before the contents: a change in between is seen at the next look.
         let fingerprint = [platform::fingerprint(&config_file), platform::fingerprint(&credentials_file)];
-        let parsed = parse(&config_file, &credentials_file).await?;
-        let sections = parsed
-            .profiles()
-            .map(|name| {
-                let profile = parsed.get_profile(name);
-                let get = |setting: &str| profile.and_then(|profile| profile.get(setting));
-                let section = Section {
-                    settings: SETTINGS
-                        .into_iter()
-                        .filter_map(|setting| Some((setting, get(setting)?.trim().to_owned())))
-                        .collect(),
-                    secrets: SECRETS
-                        .into_iter()
-                        .filter(|secret| get(secret).is_some_and(|value| !value.is_empty()))
-                        .collect(),
-                };
-                (name.to_owned(), section)
-            })
-            .collect();
+        let sections = sections(&parse(&config_file, &credentials_file).await?);
         Ok(Self { config_file, credentials_file, fingerprint, sections })
+    }
+
+    /// What files with these texts say.
+    #[cfg(any(test, fuzzing))]
+    pub async fn of_texts(config: String, credentials: String) -> Result<Self, Refusal> {
+        let [config_file, credentials_file] = ["config", "credentials"].map(PathBuf::from);
+        let parsed = parse_texts((&config_file, config), (&credentials_file, credentials)).await?;
+        Ok(Self { config_file, credentials_file, fingerprint: [None, None], sections: sections(&parsed) })
     }
 
     /// Whether the files are still as they were read.
@@ -193,9 +183,38 @@ impl ConfigFiles {
     }
 }
 
+fn sections(parsed: &ProfileSet) -> BTreeMap<String, Section> {
+    parsed
+        .profiles()
+        .map(|name| {
+            let profile = parsed.get_profile(name);
+            let get = |setting: &str| profile.and_then(|profile| profile.get(setting));
+            let section = Section {
+                settings: SETTINGS
+                    .into_iter()
+                    .filter_map(|setting| Some((setting, get(setting)?.trim().to_owned())))
+                    .collect(),
+                secrets: SECRETS
+                    .into_iter()
+                    .filter(|secret| get(secret).is_some_and(|value| !value.is_empty()))
+                    .collect(),
+            };
+            (name.to_owned(), section)
+        })
+        .collect()
+}
+
 async fn parse(config_file: &Path, credentials_file: &Path) -> Result<ProfileSet, Refusal> {
     let config = contents(config_file)?;
     let credentials = contents(credentials_file)?;
+    parse_texts((config_file, config), (credentials_file, credentials)).await
+}
+
+/// What two files have in them.
+async fn parse_texts(
+    (config_file, config): (&Path, String),
+    (credentials_file, credentials): (&Path, String),
+) -> Result<ProfileSet, Refusal> {
     let files = EnvConfigFiles::builder()
         .with_contents(EnvConfigFileKind::Config, config.clone())
         .with_contents(EnvConfigFileKind::Credentials, credentials)

@@ -227,7 +227,7 @@ fn drop_live(shell: Shell, script: &mut WipedBytes) {
 }
 
 /// A shell without credentials that keeps its profile, and looks again when its lease goes, or by the clock.
-fn waiting(
+pub fn waiting(
     shell: Shell,
     lease: Option<&[u8]>,
     ask: bool,
@@ -262,7 +262,7 @@ fn stop_managing(shell: Shell, environment: &Environment) -> WipedBytes {
 }
 
 /// The shell has a key that is not the one its lease was given with.
-fn key_is_foreign(environment: &Environment) -> bool {
+pub fn key_is_foreign(environment: &Environment) -> bool {
     let Some(key) = &environment.key_id else { return false };
     let key = key.as_encoded_bytes();
     let tail = &key[key.len().saturating_sub(4)..];

@@ -166,40 +166,6 @@ fn the_shell_is_known_by_its_program() {
     assert_eq!((failure.exit, failure.what.as_str()), (Exit::Usage, "tcsh is not among the shells served"));
 }
 
-/// What an expression of `PowerShell`'s own language comes to: a sum of verbatim texts and characters by number, read
-/// by the published grammar (verbatim-string-literal of the language specification, and its five quotes).
-fn read_by_powershell(expression: &str) -> String {
-    const QUOTES: [char; 5] = ['\'', '\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}'];
-    let mut units = Vec::new();
-    let mut rest = expression;
-    loop {
-        if let Some(number) = rest.strip_prefix("[char]") {
-            let end = number.find('+').unwrap_or(number.len());
-            units.push(number[..end].parse::<u16>().unwrap());
-            rest = &number[end..];
-        } else {
-            rest = rest.strip_prefix(QUOTES).unwrap_or_else(|| panic!("no text: {rest}"));
-            loop {
-                let c = rest.chars().next().unwrap_or_else(|| panic!("no end: {expression}"));
-                rest = &rest[c.len_utf8()..];
-                if QUOTES.contains(&c) {
-                    match rest.strip_prefix(QUOTES) {
-                        Some(after) => rest = after,
-                        None => break,
-                    }
-                }
-                units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
-            }
-        }
-        match rest.strip_prefix('+') {
-            Some(after) => rest = after,
-            None => break,
-        }
-    }
-    assert_eq!(rest, "", "{expression}");
-    String::from_utf16(&units).unwrap()
-}
-
 #[test]
 fn every_character_survives_in_powershell_by_its_published_grammar() {
     let mut values: Vec<String> = (1..=0x2_0000).filter_map(char::from_u32).map(|c| c.to_string()).collect();
@@ -215,7 +181,7 @@ fn every_character_survives_in_powershell_by_its_published_grammar() {
         // What the console's code page cannot change.
         assert!(script.is_ascii() && !script[..script.len() - 1].contains(['\n', '\r']), "{script}");
         let expression = script.strip_prefix("$env:K = ").unwrap().strip_suffix('\n').unwrap();
-        assert_eq!(read_by_powershell(expression), value);
+        assert_eq!(reader::powershell_expression(expression), value);
     }
     let mut script = WipedBytes::with_capacity(16);
     Shell::Pwsh.unset(&mut script, "K");
