@@ -1,5 +1,5 @@
 //! What the person runs: arguments in, lines for the shell out. Blocking and small, since prompts wait for it.
-//! Two programs are made of it: [`front`] and [`main`].
+//! Two programs are made of it: [`front()`] and [`main()`].
 //! It opens no network connection; the agent does. It touches AWS's files where a person asked for a change of them.
 
 mod access_key;
