@@ -135,13 +135,20 @@ fn what_is_at_hand_takes_one_program_one_question_and_no_terminal() {
     let shell = shell_of_dev(&sandbox);
     let trace = sandbox.home().join("trace");
     let calls = |line: &str| {
-        let arguments =
-            ["-f", "-o", trace.to_str().unwrap(), "-e", "trace=execve,openat,connect,clone,fork", FRONT];
+        let arguments = [
+            "-f",
+            "-o",
+            trace.to_str().unwrap(),
+            "-e",
+            "trace=execve,openat,connect,clone,?clone3,?fork,?vfork",
+            FRONT,
+        ];
         let mut command = sandbox.command(tool("strace"), arguments);
         let run = Run::of(command.args(line.split_whitespace()).envs(borrowed(&shell)));
         let trace = fs::read_to_string(&trace).unwrap();
         let count = |call: &str| trace.matches(call).count();
-        (run, [count("execve("), count("connect("), count("clone"), count("/dev/tty")])
+        let processes = count("clone(") + count("clone3(") + count("fork(");
+        (run, [count("execve("), count("connect("), processes, count("\"/dev/tty\"")])
     };
     for line in [
         "env dev",

@@ -126,7 +126,9 @@ fn an_expired_session_is_not_given_out_and_the_prompt_says_so() {
     for _ in 0..20 {
         assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 3);
     }
-    assert_eq!(sandbox.simulator.calls().len(), 1);
+    // The account's alias, for the notification of the end, is another matter.
+    let calls = sandbox.simulator.calls();
+    assert_eq!(calls.iter().filter(|call| call.action != "ListAccountAliases").count(), 1, "{calls:?}");
 }
 
 #[test]
