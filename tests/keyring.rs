@@ -1,12 +1,15 @@
 //! Long-term keys in the keyring of the desktop: GNOME Keyring's real daemon, open, locked, silent and not there.
 
 use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use protocol::{Reply, Request};
 
 use crate::errors::check;
+use crate::secrets::{is_root, left_in_memory};
 use crate::support::memory::Memory;
 use crate::support::{Bus, Keyring, PASSWORD, Run, Sandbox, Screen, key_of, tool, wait_until};
 
@@ -261,4 +264,136 @@ fn doctor_tells_of_the_keyring_where_a_key_is_in_it() {
     assert!(told.contains("mfa-agent keys import --keyring --force --profile dev"), "{told}");
     sandbox.write(".aws/credentials", &format!("[dev]\n{}", key_of(&sandbox.alice)));
     assert!(!doctor().contains("keyring"), "it is nobody's affair");
+}
+
+/// The same desktop, with the seed of the device of `dev` in the keyring.
+fn seeded() -> (Sandbox, Bus, Keyring) {
+    let (sandbox, bus, keyring) = desktop();
+    let run = store_seed(&sandbox, &sandbox.simulator.seed(&sandbox.serial));
+    assert_eq!((run.status, run.stdout.as_str()), (0, ""), "{run:?}");
+    (sandbox, bus, keyring)
+}
+
+fn store_seed(sandbox: &Sandbox, seed: &str) -> Run {
+    let mut client = sandbox.client(["device", "seed", "--stdin", "--yes", "--profile", "dev"]);
+    let mut client =
+        client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    client.stdin.take().unwrap().write_all(format!("{seed}\n").as_bytes()).unwrap();
+    client.wait_with_output().unwrap().into()
+}
+
+fn config(sandbox: &Sandbox) -> String {
+    fs::read_to_string(sandbox.home().join(".aws/config")).unwrap()
+}
+
+/// Whether a file below a folder has this in it.
+fn is_in_files(folder: &Path, needle: &str) -> Option<PathBuf> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()).find_map(|entry| {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            return is_in_files(&entry.path(), needle);
+        }
+        let has = |text: Vec<u8>| text.windows(needle.len()).any(|window| window == needle.as_bytes());
+        (kind.is_file() && has(fs::read(entry.path()).unwrap())).then(|| entry.path())
+    })
+}
+
+#[test]
+fn a_seed_in_the_keyring_gives_the_codes_and_stays_nowhere_else() {
+    let (sandbox, _bus, keyring) = desktop();
+    let seed = sandbox.simulator.seed(&sandbox.serial);
+    let run = store_seed(&sandbox, &format!("otpauth://totp/AWS:alice?secret={seed}&issuer=AWS"));
+    assert_eq!((run.status, run.stdout.as_str()), (0, ""), "{run:?}");
+    assert!(run.stderr.contains("whoever can open your keyring can make codes"), "{run:?}");
+    assert!(config(&sandbox).contains("mfa_agent_keyring_seed = true"), "{}", config(&sandbox));
+    assert!(keyring.lookup("mfa-serial", &sandbox.serial).contains(&seed));
+    check(&sandbox.run(&["env", "dev", "--no-prompt"]), 3, &["needs an MFA code"]);
+    assert_eq!(sandbox.simulator.calls_of("GetSessionToken").len(), 0, "nothing is done unasked");
+
+    let code = sandbox.code();
+    let login = sandbox.run(&["login", "dev"]);
+    assert_eq!(login.status, 0, "{login:?}");
+    let log = sandbox.run(&["agent", "log"]);
+    assert!(log.stdout.contains(&format!("seed of {}: a new session", sandbox.serial)), "{log:?}");
+    for run in [&run, &login, &log, &sandbox.run(&["status", "--json"])] {
+        assert!(!run.stdout.contains(&seed) && !run.stderr.contains(&seed), "{run:?}");
+    }
+    assert!(is_in_files(&sandbox.home(), "alice").is_some(), "the search finds what is there");
+    assert_eq!(is_in_files(&sandbox.home(), &seed), None);
+    if is_root() {
+        let needles = [("the seed", seed), ("the code", code)];
+        let found = left_in_memory(sandbox.agent_pid(), &needles);
+        assert!(found.is_empty(), "{found:?}");
+    }
+}
+
+#[test]
+fn a_code_of_the_seed_that_was_used_is_followed_by_the_next_and_a_clock_that_is_off_is_read() {
+    let (sandbox, _bus, _keyring) = seeded();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    // Two minutes off, near the end of a half minute.
+    sandbox.simulator.set_offset(120 + 24 - i64::try_from(now % 30).unwrap());
+    assert_eq!(sandbox.run(&["login", "dev"]).status, 0);
+    let calls = sandbox.simulator.calls_of("GetSessionToken").len();
+    assert_eq!(calls, 2, "the first answer told the time");
+    let run = sandbox.run(&["login", "dev", "--force"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert_eq!(sandbox.simulator.calls_of("GetSessionToken").len(), 3);
+}
+
+#[test]
+fn a_locked_keyring_is_told_and_a_person_is_asked_for_the_code() {
+    let (sandbox, _bus, keyring) = seeded();
+    keyring.lock();
+    check(&sandbox.run(&["env", "dev"]), 3, &["the keyring is locked, and the seed of"]);
+    let terminal = sandbox.terminal(&["login", "dev"]);
+    terminal.wait_for("MFA code for dev");
+    assert!(terminal.shows("the keyring is locked, and the seed of"));
+    terminal.type_in(&sandbox.code());
+    assert_eq!(terminal.finish().status, 0);
+}
+
+#[test]
+fn a_seed_is_forgotten_and_what_is_none_is_not_stored() {
+    let (sandbox, _bus, keyring) = seeded();
+    let held = keyring.lookup("mfa-serial", &sandbox.serial);
+    for (text, words) in
+        [("123456", "no base32"), ("GEZDGNBV", "too short"), ("otpauth://hotp/a?secret=x", "totp")]
+    {
+        let run = store_seed(&sandbox, text);
+        // After what it gives up.
+        let (_, refusal) = run.stderr.split_once('\n').unwrap();
+        check(&Run { stderr: refusal.to_owned(), ..run }, 2, &["no seed", words]);
+    }
+    assert_eq!(keyring.lookup("mfa-serial", &sandbox.serial), held);
+    let before = config(&sandbox);
+    let run = sandbox.run(&["device", "seed", "--forget", "--profile", "dev"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert_eq!(keyring.lookup("mfa-serial", &sandbox.serial), "");
+    assert!(before.contains("keyring_seed") && !config(&sandbox).contains("keyring_seed"));
+    check(&sandbox.run(&["env", "dev"]), 3, &["needs an MFA code"]);
+    sandbox.write(".aws/config", &before);
+    check(&sandbox.run(&["env", "dev"]), 3, &["the seed of", "is not in the keyring"]);
+    assert_eq!(sandbox.simulator.calls_of("GetSessionToken").len(), 0);
+}
+
+#[test]
+fn who_is_asked_types_the_seed_unseen_or_says_no() {
+    let (sandbox, _bus, keyring) = desktop();
+    let seed = sandbox.simulator.seed(&sandbox.serial);
+    let no = sandbox.terminal(&["device", "seed", "--profile", "dev"]);
+    no.wait_for("[y/N]");
+    no.type_in("n\n");
+    assert_ne!(no.finish().status, 0);
+    assert_eq!(keyring.lookup("mfa-serial", &sandbox.serial), "");
+    let yes = sandbox.terminal(&["device", "seed", "--profile", "dev"]);
+    yes.wait_for("[y/N]");
+    assert!(yes.shows("whoever can open your keyring"));
+    yes.type_in("y\n");
+    yes.wait_for("Seed, or otpauth:// line");
+    yes.type_in(&format!("{seed}\n"));
+    yes.wait_for("is in the keyring now");
+    assert!(!yes.shows(&seed));
+    assert_eq!(yes.finish().status, 0);
+    assert_eq!(sandbox.run(&["login", "dev"]).status, 0);
 }

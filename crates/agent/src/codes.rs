@@ -8,7 +8,7 @@ use crate::clock::{Deadline, Now};
 use crate::sealed::Mark;
 
 /// How long a code lives on its device, in seconds (RFC 6238's default step, the one that AWS uses).
-const STEP_SECONDS: u64 = 30;
+pub const STEP_SECONDS: u64 = 30;
 
 /// How long AWS can take a code: its own step and one on either side.
 const REMEMBERED_SECONDS: u64 = 3 * STEP_SECONDS;

@@ -14,6 +14,8 @@ use protocol::{KeyringProblem, KeyringState, Secret};
 pub enum Item<'a> {
     /// The secret of the long-term key with this id.
     AccessKey(&'a str),
+    /// The seed of the MFA device with this serial number.
+    Seed(&'a str),
 }
 
 /// Whether the person may be asked to unlock the keyring.
@@ -33,6 +35,7 @@ impl<'a> Item<'a> {
     fn attribute(self) -> (&'static str, &'a str) {
         match self {
             Self::AccessKey(id) => ("access-key-id", id),
+            Self::Seed(serial) => ("mfa-serial", serial),
         }
     }
 
@@ -41,6 +44,7 @@ impl<'a> Item<'a> {
     fn label(self) -> String {
         match self {
             Self::AccessKey(id) => format!("AWS secret access key of {id}"),
+            Self::Seed(serial) => format!("Seed of the MFA device {serial}"),
         }
     }
 }

@@ -37,6 +37,7 @@ mod sign_in;
 mod skew;
 mod start;
 mod sts;
+mod totp;
 mod traffic;
 mod turnstile;
 mod vault;

@@ -401,6 +401,8 @@ fn subject(request: &Request) -> Option<String> {
         Request::Stop { .. } => Some("stop".to_owned()),
         Request::Keyring(KeyringCall::StoreKey { .. }) => Some("key into the keyring".to_owned()),
         Request::Keyring(KeyringCall::ForgetKey { .. }) => Some("key out of the keyring".to_owned()),
+        Request::Keyring(KeyringCall::StoreSeed { .. }) => Some("seed into the keyring".to_owned()),
+        Request::Keyring(KeyringCall::ForgetSeed { .. }) => Some("seed out of the keyring".to_owned()),
         Request::Keyring(KeyringCall::FindKey { .. }) => Some("key in the keyring".to_owned()),
         Request::Restart
         | Request::Status
@@ -440,6 +442,7 @@ fn result(reply: &Reply) -> Cow<'static, str> {
             Refusal::TooManyCodes { .. } => "locked, after too many wrong codes",
             Refusal::NotConfirmed { .. } => "not allowed by the person",
             Refusal::MfaProcess(_) => "mfa_process gave no code",
+            Refusal::Seed(_) => "the seed gave no code",
             Refusal::Aws { .. } => "refused by AWS",
             Refusal::Network { .. } => "no answer from AWS",
             Refusal::Keyring { .. } => "the keyring did not",

@@ -22,7 +22,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{Ask, AwsMfa, Credentials, Memory, ProcessFailure, Question, Refusal, Secret, Session};
+use protocol::{Ask, AwsMfa, Credentials, Memory, Question, Refusal, Secret, Session};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -48,6 +48,7 @@ use alias::Aliases;
 use confirm::Consents;
 pub use granted::not_configured;
 use lock::Lock;
+use process::Source;
 use resolve::{Resolved, role_seconds};
 
 /// How long a client may wait for what another one is asked. Longer than any prompt stays open.
@@ -95,9 +96,9 @@ pub struct State {
     told: BTreeSet<(u64, usize)>,
     /// To what the person said yes and no.
     consents: Consents,
-    /// The sections whose `mfa_process` failed, how, and until when that counts, by the boot-time clock.
+    /// What gave no code, how, and until when that counts, by the boot-time clock.
     #[serde(skip)]
-    process_failed: BTreeMap<String, (ProcessFailure, u64)>,
+    no_code: BTreeMap<Source, (Refusal, u64)>,
     /// The sessions that a prompt asked for, and nobody answered.
     put_off: BTreeSet<SessionKey>,
     /// Profiles whose roles could not be renewed, and when to try again, by the boot-time clock.
@@ -343,7 +344,7 @@ impl Sessions {
         let after = if renew { self.number(&last) } else { 0 };
         let opened = match self.open(resolved, ask, Wanted::After(after), lasting).await {
             // What is left of a role is better than nothing.
-            Err(Refusal::NeedsMfa(_) | Refusal::MfaProcess(_))
+            Err(Refusal::NeedsMfa(_) | Refusal::MfaProcess(_) | Refusal::Seed(_))
                 if !renew && self.left(&last).is_some_and(|left| left >= needed) =>
             {
                 self.confirm(&resolved.plan.profile, peer).await?;
@@ -614,15 +615,20 @@ impl Sessions {
             if self.is_there(&resolved.root, wanted)? {
                 return Ok(Opened::Ready(()));
             }
-            started_process |= self.start_process(resolved, ask, wanted, lasting);
+            started_process |= self.start_source(resolved, ask, wanted, lasting);
             let failure = match place.refusal() {
-                None if matches!(wanted, Wanted::After(_)) => self.process_failure(resolved),
+                None if matches!(wanted, Wanted::After(_)) => self.no_code(resolved),
                 None => None,
-                Some(Refusal::MfaProcess(failure)) => Some(failure),
+                Some(refusal @ (Refusal::MfaProcess(_) | Refusal::Seed(_))) => Some(refusal),
                 // AWS said no to a good code, or nothing at all: a person's code would get the same.
                 Some(refusal) => return Err(refusal),
             };
-            let question = Question { mfa_process: failure.clone(), ..question() };
+            let mut question = question();
+            match &failure {
+                Some(Refusal::MfaProcess(failure)) => question.mfa_process = Some(failure.clone()),
+                Some(Refusal::Seed(failure)) => question.seed = Some(Box::new(failure.clone())),
+                _ => {}
+            }
             match place.turn() {
                 Turn::Ask => {
                     // Before the question: a code does not wait while somebody looks for the keyring's password.
@@ -650,7 +656,7 @@ impl Sessions {
                     }
                 }
                 Turn::Nobody => {
-                    return Err(failure.map_or(Refusal::NeedsMfa(question), Refusal::MfaProcess));
+                    return Err(failure.unwrap_or(Refusal::NeedsMfa(question)));
                 }
                 Turn::Wait => tokio::select! {
                     () = change => {}

@@ -18,7 +18,7 @@ use protocol::Secret;
 
 use crate::shell::Shell;
 
-pub use device::{Device, DeviceAdd, DeviceNamed, DeviceRemove};
+pub use device::{Device, DeviceAdd, DeviceNamed, DeviceRemove, DeviceSeed};
 pub use grant::{Grant, Revoke};
 pub use keys::{KeyId, KeysRotate};
 pub use policy::{Partition, Policy, PolicyAttach, PolicyChange, PolicyText, Variant};

@@ -2,7 +2,7 @@
 
 use protocol::{
     AwsProblem, KeyOrigin, KeyringItem, KeyringProblem, NetworkProblem, NoConsent, NotHere, PROTOCOL,
-    ProcessFailure, ProcessProblem, Refusal,
+    ProcessFailure, ProcessProblem, Refusal, SeedFailure, SeedProblem,
 };
 
 use crate::failure::{Exit, Failure};
@@ -106,6 +106,15 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             let (what, hint) = process(failure);
             (Exit::NeedsCode, what, hint)
         }
+        Refusal::Seed(failure) => {
+            let (what, hint) = seed(failure);
+            (Exit::NeedsCode, what, hint)
+        }
+        Refusal::BadSeed { problem } => (
+            Exit::Usage,
+            format!("that is no seed that AWS's devices have: {problem}"),
+            "the app's export or the QR code's otpauth:// line has it, 16 characters at least".to_owned(),
+        ),
         Refusal::DurationOutOfBounds { seconds, least, most } => (
             Exit::Usage,
             format!("a session cannot last {seconds} seconds"),
@@ -380,6 +389,28 @@ pub fn process(failure: &ProcessFailure) -> (String, String) {
     (what, hint)
 }
 
+/// Why the seed in the keyring gave no code, and what to do about it.
+pub fn seed(SeedFailure { serial, problem }: &SeedFailure) -> (String, String) {
+    let subject = format!("the seed of {serial}");
+    match problem {
+        SeedProblem::NotYoursAlone { file } => (
+            format!("{subject} is not used: others can write to {file}"),
+            format!("chmod go-w {}", word(file)),
+        ),
+        SeedProblem::Keyring(problem) => keyring(&KeyringItem::Seed { serial: serial.clone() }, problem),
+        SeedProblem::NoSeed => {
+            (format!("what the keyring has for {serial} is no seed"), "mfa-agent device seed".to_owned())
+        }
+        SeedProblem::WrongCode => (
+            format!("AWS did not accept the code of {subject}"),
+            "store the seed of this very device: mfa-agent device seed".to_owned(),
+        ),
+        SeedProblem::UsedCode => {
+            (format!("the codes of {subject} were used already"), "run the same again in a minute".to_owned())
+        }
+    }
+}
+
 fn aws(action: &str, code: &str, message: &str, problem: &AwsProblem) -> (String, String) {
     match problem {
         AwsProblem::KeyInvalid(origin @ KeyOrigin { last_four, .. }) => (
@@ -445,23 +476,29 @@ pub fn counted(number: usize, thing: &str) -> String {
 
 /// Why the keyring did not do what was wanted of it, and what to do about it.
 fn keyring(item: &KeyringItem, problem: &KeyringProblem) -> (String, String) {
-    let KeyringItem::AccessKey { last_four } = item;
-    let thing = format!("the key …{last_four}");
+    let (thing, put, instead) = match item {
+        KeyringItem::AccessKey { last_four } => (
+            format!("the key …{last_four}"),
+            "mfa-agent keys import --keyring",
+            "put the key into the file: mfa-agent keys import",
+        ),
+        KeyringItem::Seed { serial } => {
+            (format!("the seed of {serial}"), "mfa-agent device seed", "type the code")
+        }
+    };
     match problem {
         KeyringProblem::NoService { detail } => (
             format!("there is no keyring for {thing}: {detail}"),
-            "mfa-agent agent restart, from the desktop; or put the key into the file: mfa-agent keys import"
-                .to_owned(),
+            format!("mfa-agent agent restart, from the desktop; or {instead}"),
         ),
         KeyringProblem::Locked => (
             format!("the keyring is locked, and {thing} in it"),
             "unlock it in its own window (seahorse, KWalletManager, KeePassXC), or log in to the desktop"
                 .to_owned(),
         ),
-        KeyringProblem::NotThere => (
-            format!("{thing} is not in the keyring"),
-            "mfa-agent keys import --keyring puts it there".to_owned(),
-        ),
+        KeyringProblem::NotThere => {
+            (format!("{thing} is not in the keyring"), format!("{put} puts it there"))
+        }
         KeyringProblem::Silent => (
             format!("the keyring does not answer, for {thing}"),
             "see whether it runs: secret-tool search service mfa-agent".to_owned(),

@@ -112,6 +112,10 @@ impl<'a> Prompt<'a> {
             let (what, hint) = message::process(failure);
             terminal.write(&format!("{}\nhint: {}\n", sanitize(&what), sanitize(&hint)));
         }
+        if let Some(failure) = &question.seed {
+            let (what, hint) = message::seed(failure);
+            terminal.write(&format!("{}\nhint: {}\n", sanitize(&what), sanitize(&hint)));
+        }
         let columns = terminal.columns();
         let (about, label, short_label) = labels(question, columns);
         if let Some(about) = about {
@@ -392,6 +396,7 @@ mod tests {
             endpoint: None,
             expired: false,
             mfa_process: None,
+            seed: None,
         }
     }
 

@@ -21,6 +21,21 @@ pub enum KeyringCall {
         /// Its id.
         access_key_id: String,
     },
+    /// Put the seed of a profile's MFA device in, after a look at whether it is one, and read it back. Answered by
+    /// [`KeyringAnswer::Device`], or refused by [`crate::Refusal::BadSeed`].
+    StoreSeed {
+        /// The profile; none for the default one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
+        /// Base32, or an `otpauth://totp/` line.
+        seed: Secret,
+    },
+    /// Take the seed of a profile's MFA device out. Answered by [`KeyringAnswer::Device`], also where there was none.
+    ForgetSeed {
+        /// The profile; none for the default one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
+    },
     /// Can this long-term key be read? A locked keyring asks the person first. Answered by [`KeyringAnswer::Done`], or
     /// a refusal with [`KeyringProblem::NotThere`].
     FindKey {
@@ -35,6 +50,13 @@ pub enum KeyringCall {
 pub enum KeyringAnswer {
     /// As it was asked.
     Done,
+    /// As it was asked, for this profile and device.
+    Device {
+        /// The profile.
+        profile: String,
+        /// The device.
+        serial: String,
+    },
 }
 
 /// What was wanted of the keyring. Nothing secret.
@@ -45,6 +67,11 @@ pub enum KeyringItem {
     AccessKey {
         /// The last four characters of its id.
         last_four: String,
+    },
+    /// The seed of an MFA device.
+    Seed {
+        /// The device.
+        serial: String,
     },
 }
 

@@ -19,7 +19,7 @@ pub use iam::{
 pub use keyring::{KeyringAnswer, KeyringCall, KeyringItem, KeyringProblem, KeyringState};
 pub use refusal::{
     AwsProblem, KeyOrigin, NetworkProblem, NoConsent, NotHere, ProcessFailure, ProcessProblem, Question,
-    Refusal,
+    Refusal, SeedFailure, SeedProblem,
 };
 pub use secret::Secret;
 

@@ -45,6 +45,13 @@ pub enum Refusal {
     },
     /// The profile's `mfa_process` gave no code that AWS took, and nobody else can be asked.
     MfaProcess(ProcessFailure),
+    /// The seed in the keyring gave no code that AWS took, and nobody else can be asked.
+    Seed(SeedFailure),
+    /// What was to be stored is no seed of a device that AWS has.
+    BadSeed {
+        /// Why not.
+        problem: String,
+    },
     /// The person must say yes before this profile's credentials are given out, and did not.
     NotConfirmed {
         /// The profile.
@@ -290,6 +297,37 @@ pub struct Question {
     /// The profile's `mfa_process` was run, and this is why a person is asked all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mfa_process: Option<ProcessFailure>,
+    /// The seed in the keyring was to give the code, and this is why a person is asked all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Box<SeedFailure>>,
+}
+
+/// The seed of a device in the keyring gave no code that AWS took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeedFailure {
+    /// The device.
+    pub serial: String,
+    /// What went wrong.
+    pub problem: SeedProblem,
+}
+
+/// Why the seed in the keyring gave no code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeedProblem {
+    /// It was not used: somebody else can write to the file that says so.
+    NotYoursAlone {
+        /// The file.
+        file: String,
+    },
+    /// The keyring did not give it.
+    Keyring(KeyringProblem),
+    /// What the keyring gave is no seed.
+    NoSeed,
+    /// AWS did not take the code.
+    WrongCode,
+    /// Its code was used already, and so was the next one.
+    UsedCode,
 }
 
 /// A profile's `mfa_process` gave no code that AWS took.

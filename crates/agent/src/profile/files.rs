@@ -14,7 +14,7 @@ use crate::environment::Environment;
 use crate::platform;
 
 /// What is read of a section: nothing secret. A long-term secret is read when it is needed.
-const SETTINGS: [&str; 28] = [
+const SETTINGS: [&str; 29] = [
     "aws_access_key_id",
     "aws_mfa_device",
     "assume_role",
@@ -26,6 +26,7 @@ const SETTINGS: [&str; 28] = [
     "include_profile",
     "login_session",
     "mfa_agent_keyring_key",
+    "mfa_agent_keyring_seed",
     "mfa_serial",
     "parent_profile",
     "policy_arns",
@@ -152,15 +153,17 @@ impl ConfigFiles {
 
     /// The `mfa_process` of a section, as the file has it now; none where it was taken out.
     pub async fn open_mfa_process(&self, section: &str) -> Result<Option<ForeignCommand>, Refusal> {
-        let exposed = [&self.config_file, &self.credentials_file]
-            .into_iter()
-            .find(|file| !platform::is_ours_alone(file));
+        let exposed = self.exposed();
         let parsed = parse(&self.config_file, &self.credentials_file).await?;
         let command = parsed.get_profile(section).and_then(|profile| profile.get("mfa_process"));
-        Ok(command.map(|command| ForeignCommand {
-            command: Secret::new(command.trim().to_owned()),
-            exposed: exposed.map(|file| file.display().to_string()),
-        }))
+        Ok(command.map(|command| ForeignCommand { command: Secret::new(command.trim().to_owned()), exposed }))
+    }
+
+    /// A file that somebody else can write to: nothing is done without a person at its word.
+    pub fn exposed(&self) -> Option<String> {
+        let files = [&self.config_file, &self.credentials_file];
+        let exposed = files.into_iter().find(|file| !platform::is_ours_alone(file));
+        exposed.map(|file| file.display().to_string())
     }
 
     /// Opens the long-term key of a section, as the file has it now.

@@ -26,6 +26,8 @@ pub struct Plan {
     pub serial: Serial,
     /// The section whose `mfa_process` prints the code, where there is one.
     pub mfa_process: Option<String>,
+    /// The keyring has the device's seed, by the profile's word.
+    pub keyring_seed: bool,
     /// How long the MFA session shall last, where the profile says so, in seconds.
     pub duration: Option<u32>,
     /// The roles to assume, from the user outwards; the last is the profile's own.
@@ -137,6 +139,7 @@ fn plan_for(files: &ConfigFiles, profile: &str, device: Device) -> Result<Plan, 
     let mut visited: Vec<&str> = Vec::new();
     let mut serial = None;
     let mut mfa_process = None;
+    let mut keyring_seed = None;
     let mut name = profile;
     loop {
         let found = Found::new(files, name)
@@ -150,6 +153,7 @@ fn plan_for(files: &ConfigFiles, profile: &str, device: Device) -> Result<Plan, 
             };
         }
         mfa_process = mfa_process.or_else(|| found.section_with("mfa_process", name));
+        keyring_seed = keyring_seed.or_else(|| found.get(KEYRING_SEED));
         let Some(role_arn) = found.role_arn() else { break };
         hops.push(found.hop(name, role_arn)?);
         match found.get("source_profile") {
@@ -183,6 +187,7 @@ fn plan_for(files: &ConfigFiles, profile: &str, device: Device) -> Result<Plan, 
         user: User { profile: name.to_owned(), key_id, origin, target },
         serial: serial.map_or(Serial::Unknown, Serial::Configured),
         mfa_process,
+        keyring_seed: keyring_seed.is_some_and(|value| value.eq_ignore_ascii_case("true")),
         duration,
         hops,
     })
@@ -225,6 +230,7 @@ pub fn plan_aws_mfa(files: &ConfigFiles, wanted: &AwsMfa) -> Result<Plan, Refusa
         user: User { profile: name.clone(), key_id, origin, target: found.target(name)? },
         serial: serial.map_or(Serial::Unknown, Serial::Configured),
         mfa_process: None,
+        keyring_seed: false,
         duration,
         hops,
     })
@@ -330,6 +336,9 @@ const LONG_TERM: &str = "-long-term";
 
 /// The setting by which a section says that its long-term key is in the keyring: the key's id. No other tool knows it.
 const KEYRING_KEY: &str = "mfa_agent_keyring_key";
+
+/// The setting by which a profile says that the seed of its MFA device is in the keyring: `true`.
+const KEYRING_SEED: &str = "mfa_agent_keyring_seed";
 
 /// A profile's sections: its own, aws-mfa's, and those that it includes.
 struct Found<'a> {

@@ -1,11 +1,12 @@
 //! Long-term keys that lie in the keyring of the operating system: opened for the call that needs them.
 
-use protocol::{KeyringAnswer, KeyringCall, KeyringItem, Refusal};
+use protocol::{KeyringAnswer, KeyringCall, KeyringItem, KeyringProblem, Refusal, Secret};
 
 use super::Sessions;
 use super::resolve::Resolved;
 use crate::keyring::{self, Item, Unlock};
 use crate::profile::{ConfigFiles, LongTermKey, User, last_four};
+use crate::totp::Seed;
 
 /// One at a time asks the keyring, so that its dialog is there once.
 const THE_KEYRING: &str = "the keyring";
@@ -37,10 +38,39 @@ impl Sessions {
         Ok(())
     }
 
+    /// Opens the seed of a device.
+    pub(super) async fn open_seed(&self, serial: &str, unlock: Unlock) -> Result<Secret, KeyringProblem> {
+        let _alone = self.turnstile.enter(THE_KEYRING.to_owned()).await;
+        keyring::read(Item::Seed(serial), unlock).await
+    }
+
     /// Changes the keyring at a person's wish.
     pub async fn keyring(&self, call: KeyringCall) -> Result<KeyringAnswer, Refusal> {
+        match call {
+            KeyringCall::StoreSeed { profile, seed } => {
+                Seed::parse(&seed).map_err(|problem| Refusal::BadSeed { problem: problem.to_owned() })?;
+                let resolved = self.resolve(profile.as_deref()).await?;
+                let item = Item::Seed(&resolved.serial);
+                let _alone = self.turnstile.enter(THE_KEYRING.to_owned()).await;
+                keyring::store(item, &seed).await.map_err(|problem| refusal(item, problem))?;
+                self.state().no_code.clear();
+                Ok(KeyringAnswer::Device { profile: resolved.plan.profile, serial: resolved.serial })
+            }
+            KeyringCall::ForgetSeed { profile } => {
+                let resolved = self.resolve(profile.as_deref()).await?;
+                let item = Item::Seed(&resolved.serial);
+                let _alone = self.turnstile.enter(THE_KEYRING.to_owned()).await;
+                keyring::forget(item).await.map_err(|problem| refusal(item, problem))?;
+                Ok(KeyringAnswer::Device { profile: resolved.plan.profile, serial: resolved.serial })
+            }
+            call => self.keyring_key(&call).await,
+        }
+    }
+
+    async fn keyring_key(&self, call: &KeyringCall) -> Result<KeyringAnswer, Refusal> {
         let _alone = self.turnstile.enter(THE_KEYRING.to_owned()).await;
-        let (item, done) = match &call {
+        let (item, done) = match call {
+            KeyringCall::StoreSeed { .. } | KeyringCall::ForgetSeed { .. } => return Err(Refusal::Internal),
             KeyringCall::StoreKey { access_key_id, secret_access_key } => {
                 let item = Item::AccessKey(access_key_id);
                 (item, keyring::store(item, secret_access_key).await)
@@ -58,9 +88,10 @@ impl Sessions {
     }
 }
 
-fn refusal(item: Item<'_>, problem: protocol::KeyringProblem) -> Refusal {
+fn refusal(item: Item<'_>, problem: KeyringProblem) -> Refusal {
     let item = match item {
         Item::AccessKey(id) => KeyringItem::AccessKey { last_four: last_four(id) },
+        Item::Seed(serial) => KeyringItem::Seed { serial: serial.to_owned() },
     };
     Refusal::Keyring { item, problem }
 }

@@ -1,18 +1,23 @@
-//! A code without a person: the profile's `mfa_process`, aws-vault's setting, is a command that prints one. It
-//! is run once for all who wait, as a person would be asked once, and before anybody is asked on a terminal.
+//! A code without a person: the profile's `mfa_process`, aws-vault's setting, is a command that prints one; else the
+//! device's seed is in the keyring, where the profile says so. Either is asked once for all who wait, as a person would
+//! be, and before anybody is asked on a terminal.
+
+use std::fmt;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::{Ask, ProcessFailure, ProcessProblem, Refusal, Secret};
+use protocol::{Ask, ProcessFailure, ProcessProblem, Refusal, Secret, SeedFailure, SeedProblem};
 
 use super::{Claim, From, Lasting, Sessions, Wanted};
 use crate::child::{Child, Finished, Trouble};
 use crate::clock::Now;
 use crate::codes;
 use crate::journal::Peer;
+use crate::keyring::Unlock;
 use crate::profile::ForeignCommand;
 use crate::sessions::resolve::Resolved;
+use crate::totp::Seed;
 
 /// How long the command may take: a person may have to touch a key.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -24,10 +29,55 @@ const MOST_OUTPUT: usize = 64 * 1024;
 /// try again by themselves, and a wrong code is not to be sent again and again.
 const REST_SECONDS: u64 = 30;
 
+/// What gives codes without a person.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    /// The `mfa_process` of this section.
+    Process(String),
+    /// The seed of this device, in the keyring.
+    Seed(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(section) => write!(formatter, "mfa_process of {section}"),
+            Self::Seed(serial) => write!(formatter, "seed of {serial}"),
+        }
+    }
+}
+
+impl Source {
+    fn wrong_code(&self, program: Option<String>) -> Refusal {
+        self.failed(program, ProcessProblem::WrongCode, SeedProblem::WrongCode)
+    }
+
+    fn used_code(&self, program: Option<String>) -> Refusal {
+        self.failed(program, ProcessProblem::UsedCode, SeedProblem::UsedCode)
+    }
+
+    fn failed(&self, program: Option<String>, process: ProcessProblem, seed: SeedProblem) -> Refusal {
+        match self.clone() {
+            Self::Process(section) => {
+                Refusal::MfaProcess(ProcessFailure { section, program, problem: process })
+            }
+            Self::Seed(serial) => Refusal::Seed(SeedFailure { serial, problem: seed }),
+        }
+    }
+}
+
+impl Resolved {
+    /// What gives the profile's codes without a person.
+    pub(super) fn source(&self) -> Option<Source> {
+        let seed = self.plan.keyring_seed.then(|| Source::Seed(self.serial.clone()));
+        self.plan.mfa_process.clone().map(Source::Process).or(seed)
+    }
+}
+
 impl Sessions {
-    /// Starts the profile's `mfa_process` for all who wait for a session. False where there is none, where it
-    /// is not to be run now, or where somebody is being asked.
-    pub(super) fn start_process(
+    /// Asks the profile's source of codes for all who wait for a session. False where there is none, where it
+    /// is not to be asked now, or where somebody is being asked.
+    pub(super) fn start_source(
         self: &Arc<Self>,
         resolved: &Resolved,
         ask: Ask,
@@ -39,8 +89,8 @@ impl Sessions {
             // A program proves nothing of the person.
             return false;
         }
-        let Some(section) = resolved.plan.mfa_process.clone() else { return false };
-        if ask != Ask::Person && self.process_failure(resolved).is_some() {
+        let Some(source) = resolved.source() else { return false };
+        if ask != Ask::Person && self.no_code(resolved).is_some() {
             return false;
         }
         let Some(place) = self.questions.ask_as_agent(root) else { return false };
@@ -52,22 +102,22 @@ impl Sessions {
                 if person {
                     sessions.unlock_key(&resolved).await?;
                 }
-                let profile = &resolved.plan.profile;
-                sessions.log_in_by_process(profile, &section, lasting, &claim, true).await
+                let unlock = if person { Unlock::Ask } else { Unlock::Never };
+                sessions.log_in_by_source(&resolved, &source, unlock, lasting, &claim, true).await
             };
             let outcome = outcome.await;
             let event = match &outcome {
                 Ok(true) => "a new session",
                 Ok(false) => "not needed any more",
-                Err(Refusal::MfaProcess(_)) => "no code",
+                Err(Refusal::MfaProcess(_) | Refusal::Seed(_)) => "no code",
                 Err(_) => "a code, but no session",
             };
             let now = Now::read();
             let mut state = sessions.state();
-            state.journal.note(now, &Peer::default(), format!("mfa_process of {section}: {event}"));
+            state.journal.note(now, &Peer::default(), format!("{source}: {event}"));
             if let Err(refusal) = outcome {
-                if let Refusal::MfaProcess(failure) = &refusal {
-                    state.process_failed.insert(section, (failure.clone(), now.boot + REST_SECONDS));
+                if matches!(refusal, Refusal::MfaProcess(_) | Refusal::Seed(_)) {
+                    state.no_code.insert(source, (refusal.clone(), now.boot + REST_SECONDS));
                 }
                 drop(state);
                 claim.place.give_up(refusal);
@@ -76,30 +126,35 @@ impl Sessions {
         true
     }
 
-    /// Why the last run of the profile's command came to nothing, if that was just now.
-    pub(super) fn process_failure(&self, resolved: &Resolved) -> Option<ProcessFailure> {
+    /// Why the profile's source of codes gave none, if that was just now.
+    pub(super) fn no_code(&self, resolved: &Resolved) -> Option<Refusal> {
         let mut state = self.state();
         let now = Now::read();
-        state.process_failed.retain(|_, (_, until)| *until > now.boot);
-        let (failure, _) = state.process_failed.get(resolved.plan.mfa_process.as_ref()?)?;
-        Some(failure.clone())
+        state.no_code.retain(|_, (_, until)| *until > now.boot);
+        let (refusal, _) = state.no_code.get(&resolved.source()?)?;
+        Some(refusal.clone())
     }
 
-    /// Opens a session with a code of the command. False where it came from elsewhere, or where it is
+    /// Opens a session with a code of the source. False where it came from elsewhere, or where it is
     /// `for_clients` and none waits for it any more.
-    pub(super) async fn log_in_by_process(
+    pub(super) async fn log_in_by_source(
         &self,
-        profile: &str,
-        section: &str,
+        resolved: &Resolved,
+        source: &Source,
+        unlock: Unlock,
         lasting: Lasting,
         claim: &Claim,
         for_clients: bool,
     ) -> Result<bool, Refusal> {
         let mut wait = Duration::ZERO;
+        let mut clock_was_read = false;
         loop {
             let code = async {
                 tokio::time::sleep(wait).await;
-                self.code_of_process(section).await
+                match source {
+                    Source::Process(section) => self.code_of_process(section).await,
+                    Source::Seed(serial) => Ok((self.code_of_seed(resolved, serial, unlock).await?, None)),
+                }
             };
             // The command is ended with the wait for it. The call to AWS is not: its code is spent.
             let (code, program) = tokio::select! {
@@ -107,20 +162,39 @@ impl Sessions {
                 () = self.answered(claim) => return Ok(false),
                 () = claim.place.deserted(), if for_clients => return Ok(false),
             };
-            let failed = |problem| {
-                let program = program.clone();
-                Refusal::MfaProcess(ProcessFailure { section: section.to_owned(), program, problem })
-            };
-            match self.login_with(Some(profile), &code, lasting, From::Program).await {
+            let skew = self.aws.skew().unwrap_or(0);
+            match self.login_with(Some(&resolved.plan.profile), &code, lasting, From::Program).await {
                 // The device's next one comes soon, and is asked for once.
                 Err(Refusal::UsedCode { wait_seconds, .. }) if wait.is_zero() => {
                     wait = Duration::from_secs(wait_seconds + 1);
                 }
-                Err(Refusal::UsedCode { .. }) => return Err(failed(ProcessProblem::UsedCode)),
-                Err(Refusal::WrongCode { .. }) => return Err(failed(ProcessProblem::WrongCode)),
+                Err(Refusal::UsedCode { .. }) => return Err(source.used_code(program)),
+                // The answer told AWS's time, by which the seed gives another code.
+                Err(Refusal::WrongCode { .. })
+                    if matches!(source, Source::Seed(_))
+                        && !std::mem::replace(&mut clock_was_read, true)
+                        && self.aws.skew().unwrap_or(0).abs_diff(skew) >= codes::STEP_SECONDS => {}
+                Err(Refusal::WrongCode { .. }) => return Err(source.wrong_code(program)),
                 other => return other.map(|_| true),
             }
         }
+    }
+
+    /// The device's code of this moment, by AWS's clock as far as that is known.
+    async fn code_of_seed(
+        &self,
+        resolved: &Resolved,
+        serial: &str,
+        unlock: Unlock,
+    ) -> Result<Secret, Refusal> {
+        let failed = |problem| Refusal::Seed(SeedFailure { serial: serial.to_owned(), problem });
+        // They name the endpoint, too, that the code goes to.
+        if let Some(file) = resolved.files.exposed() {
+            return Err(failed(SeedProblem::NotYoursAlone { file }));
+        }
+        let text = self.open_seed(serial, unlock).await.map_err(|it| failed(SeedProblem::Keyring(it)))?;
+        let seed = Seed::parse(&text).map_err(|_| failed(SeedProblem::NoSeed))?;
+        Ok(seed.code(Now::read().wall.saturating_add_signed(self.aws.skew().unwrap_or(0))))
     }
 
     /// Runs the command, as aws-vault does: by `/bin/sh -c`, its output without the space around it. Returns the

@@ -9,6 +9,7 @@ use super::{Claim, DESKTOP, From, Lasting, Sessions, Wanted};
 use crate::clock::Now;
 use crate::codes;
 use crate::journal::Peer;
+use crate::keyring::Unlock;
 use crate::prompter::{self, Answer, Dialog, Wanted as Wish, plain};
 use crate::vault::SessionKey;
 
@@ -68,11 +69,15 @@ impl Sessions {
         let _being_renewed = BeingRenewed::new(self, &resolved.root);
         self.unlock_key(&resolved).await?;
         let mut note = None;
-        if let Some(section) = &resolved.plan.mfa_process {
-            match self.log_in_by_process(profile, section, Lasting::default(), &claim, false).await {
+        if let Some(source) = resolved.source() {
+            match self
+                .log_in_by_source(&resolved, &source, Unlock::Ask, Lasting::default(), &claim, false)
+                .await
+            {
                 Ok(true) => return Ok(Outcome::Renewed),
                 Ok(false) => return Ok(Outcome::Withdrawn),
-                Err(Refusal::MfaProcess(_)) => note = Some(format!("mfa_process of {section} gave no code.")),
+                Err(Refusal::MfaProcess(_)) => note = Some(format!("{source} gave no code.")),
+                Err(Refusal::Seed(_)) => note = Some(format!("The {source} gave no code.")),
                 Err(refusal) => return Err(refusal),
             }
         }
@@ -184,6 +189,7 @@ mod tests {
             endpoint: Some("http://127.0.0.1:4566".to_owned()),
             expired: true,
             mfa_process: None,
+            seed: None,
         };
         let dialog = dialog(&question, Some("AWS refused:\r"));
         assert_eq!(

@@ -220,6 +220,7 @@ impl Resolved {
             endpoint: self.sts.foreign(),
             expired,
             mfa_process: None,
+            seed: None,
         }
     }
 }

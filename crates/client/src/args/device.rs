@@ -30,6 +30,12 @@ pub enum Device {
         after_long_help = "It is signed by a session, as policies demand; --long-term signs with the key alone, where the device is lost and the policy lets it.\n\nExamples:\n  mfa-agent device remove alice-tablet --profile dev"
     )]
     Remove(DeviceRemove),
+    /// Let the agent make the codes: put the device's seed into the keyring
+    #[command(
+        long_about = "Let the agent make the codes: put the device's seed into the keyring, and mfa_agent_keyring_seed into the profile.\n\nThe second factor is then on this machine, beside the first: whoever can open your keyring can make codes.\n\nThe seed is base32 or an otpauth://totp/ line, typed unseen, or a line of stdin.",
+        after_long_help = "Examples:\n  mfa-agent device seed --profile dev\n  mfa-agent device seed --profile dev --forget"
+    )]
+    Seed(DeviceSeed),
 }
 
 /// `mfa-agent device add`
@@ -55,6 +61,20 @@ pub struct DeviceNamed {
     /// Take the two codes from stdin, a line each
     #[arg(long)]
     pub stdin: bool,
+}
+
+/// `mfa-agent device seed`
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct DeviceSeed {
+    /// Take it from a line of stdin
+    #[arg(long)]
+    pub stdin: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Take it out of the keyring, and ask for codes again
+    #[arg(long, conflicts_with_all = ["stdin", "yes"])]
+    pub forget: bool,
 }
 
 /// `mfa-agent device remove`

@@ -4,6 +4,7 @@ mod add;
 mod codes;
 mod list;
 mod remove;
+mod seed;
 mod setting;
 
 use protocol::{IamAnswer, IamCall, MfaDevice, Refusal, Signed};
@@ -19,6 +20,9 @@ use crate::mfa::Asker;
 pub fn run(verb: &Device, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
     let profile = environment.profile(option)?;
     let agent = Agent::locate(environment)?;
+    if let Device::Seed(args) = verb {
+        return seed::run(&agent, args, profile);
+    }
     let asker = Asker::new(&agent, &Code::default(), false)?;
     let mut iam = Iam::new(&agent, profile.as_deref(), asker);
     let mut user = User::of(&mut iam)?;
@@ -36,6 +40,7 @@ pub fn run(verb: &Device, option: Option<&str>, environment: &Environment) -> Re
         }),
         Device::Resync(args) => add::resync(&mut iam, &mut user, args),
         Device::Remove(args) => remove::run(&mut iam, &mut user, args),
+        Device::Seed(_) => Ok(()),
     }
 }
 

@@ -38,6 +38,7 @@ fn codes() {
         endpoint: None,
         expired,
         mfa_process: None,
+        seed: None,
     };
     assert_eq!(
         reads(&Refusal::NeedsMfa(question(false))),

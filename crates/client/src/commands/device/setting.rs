@@ -53,6 +53,22 @@ pub fn write(profile: &str, user: &User, serial: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The setting by which a profile says that its device's seed is in the keyring. The agent reads it.
+const KEYRING_SEED: &str = "mfa_agent_keyring_seed";
+
+/// Lets a profile say that its device's seed is in the keyring, or no longer. Returns where.
+pub fn set_seed(profile: &str, there: bool) -> Result<String, Failure> {
+    let Place { file, kind, section, .. } = Place::of(profile)?;
+    aws_file::edit(&file, kind, |document| {
+        if there {
+            aws_file::set(document, &file, &section, KEYRING_SEED, "true")
+        } else {
+            aws_file::remove(document, &file, &section, KEYRING_SEED)
+        }
+    })?;
+    Ok(format!("[{section}] of {}", file.display()))
+}
+
 /// Takes a device's name out of the profile, if it stands there.
 pub fn forget(profile: &str, serial: &str) -> Result<(), Failure> {
     let Place { file, kind, section, key } = Place::of(profile)?;
