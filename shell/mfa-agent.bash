@@ -193,6 +193,10 @@ __mfa_agent_complete() {
         # shellcheck disable=SC2207
         COMPREPLY=($(\builtin compgen -W "$("$__mfa_agent_bin" hook profiles 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]-}"))
         ;;
+      device)
+        # shellcheck disable=SC2207
+        [[ $COMP_CWORD -ne 2 ]] || COMPREPLY=($(IFS=' ' \builtin compgen -W 'activate add list remove resync seed' -- "${COMP_WORDS[2]-}"))
+        ;;
       policy)
         # shellcheck disable=SC2207
         [[ $COMP_CWORD -ne 2 ]] || COMPREPLY=($(IFS=' ' \builtin compgen -W 'attach check detach print' -- "${COMP_WORDS[2]-}"))
@@ -200,7 +204,7 @@ __mfa_agent_complete() {
       keys)
         if [[ $COMP_CWORD -eq 2 ]]; then
           # shellcheck disable=SC2207
-          COMPREPLY=($(IFS=' ' \builtin compgen -W 'import list' -- "${COMP_WORDS[2]-}"))
+          COMPREPLY=($(IFS=' ' \builtin compgen -W 'delete disable enable import list rotate' -- "${COMP_WORDS[2]-}"))
         elif [[ ${COMP_WORDS[2]-} == import ]]; then
           # Files. bash 3.2 has no compopt.
           \builtin compopt -o default 2>/dev/null || :

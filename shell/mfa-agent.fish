@@ -117,7 +117,8 @@ if status is-interactive
 
     complete -c mfa-agent -f
     complete -c mfa-agent -n __fish_use_subcommand -a 'agent aws-mfa completions console credential-process device doctor env exec init keys lock login logout man policy profiles setup status unlock use why'
-    complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and not __fish_seen_subcommand_from import list' -a 'import list'
+    complete -c mfa-agent -n '__fish_seen_subcommand_from device; and not __fish_seen_subcommand_from activate add list remove resync seed' -a 'activate add list remove resync seed'
+    complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and not __fish_seen_subcommand_from delete disable enable import list rotate' -a 'delete disable enable import list rotate'
     complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from import' -F
     complete -c mfa-agent -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from attach check detach print' -a 'attach check detach print'
     complete -c mfa-agent -n '__fish_seen_subcommand_from setup' -l region -x -a '(command $__mfa_agent_bin hook regions 2>/dev/null)'

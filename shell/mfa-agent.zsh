@@ -130,7 +130,8 @@ __mfa_agent_complete() {
     case ${words[2]} in
       console | credential-process | doctor | env | login | logout | setup | status | unlock | use | why) compadd -- ${(f)"$("$__mfa_agent_bin" hook profiles 2>/dev/null)"} ;;
       policy) if ((CURRENT == 3)); then compadd attach check detach print; fi ;;
-      keys) if ((CURRENT == 3)); then compadd import list; elif [[ ${words[3]} == import ]]; then _files; fi ;;
+      device) if ((CURRENT == 3)); then compadd activate add list remove resync seed; fi ;;
+      keys) if ((CURRENT == 3)); then compadd delete disable enable import list rotate; elif [[ ${words[3]} == import ]]; then _files; fi ;;
     esac
   fi
 }

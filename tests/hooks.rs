@@ -313,20 +313,29 @@ fn a_question_goes_away_with_the_agent_that_it_is_for() {
 
 #[test]
 fn every_command_is_completed_in_every_shell() {
-    let help = Sandbox::new().run(&["--help"]).stdout;
-    let (_, commands) = help.split_once("Commands:\n").unwrap();
-    let (commands, _) = commands.split_once("\n\n").unwrap();
-    let mut names: Vec<&str> = commands
-        .lines()
-        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
-        .filter(|name| !name.is_empty())
-        .collect();
-    names.sort_unstable();
-    assert!(names.contains(&"env") && names.len() > 10, "{help}");
-    for shell in SHELLS {
-        let file = format!("../../shell/mfa-agent.{}", shell.program());
-        let hook = fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(&file)).unwrap();
-        assert!(hook.contains(&names.join(" ")), "{file} does not list {names:?}");
+    let sandbox = Sandbox::new();
+    for (verb, known, least) in [
+        (None, "env", 10),
+        (Some("device"), "add", 5),
+        (Some("keys"), "import", 5),
+        (Some("policy"), "check", 4),
+    ] {
+        let help = sandbox.run(&verb.into_iter().chain(["--help"]).collect::<Vec<_>>()).stdout;
+        let (_, commands) = help.split_once("Commands:\n").unwrap();
+        let (commands, _) = commands.split_once("\n\n").unwrap();
+        let mut names: Vec<&str> = commands
+            .lines()
+            .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+            .filter(|name| !name.is_empty())
+            .collect();
+        names.sort_unstable();
+        assert!(names.contains(&known) && names.len() >= least, "{help}");
+        for shell in SHELLS {
+            let file = format!("../../shell/mfa-agent.{}", shell.program());
+            let hook =
+                fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(&file)).unwrap();
+            assert!(hook.contains(&names.join(" ")), "{file} does not list {names:?}");
+        }
     }
 }
 
