@@ -1,6 +1,7 @@
 //! The rule: have it and it is good, give it; else it needs a code; with the code ask STS, keep it, give it.
 
 mod alias;
+mod assume;
 mod at_hand;
 mod confirm;
 mod console;
@@ -10,6 +11,7 @@ mod iam;
 mod keyring;
 mod live;
 mod lock;
+mod login;
 mod process;
 mod refresh;
 mod resolve;
@@ -27,29 +29,26 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::clock::{Deadline, Now};
-use crate::codes::{self, Codes};
+use crate::codes::Codes;
 use crate::configuration::{Configuration, LockOn};
-use crate::endpoint::Endpoint;
-use crate::environment::{Environment, Service};
-use crate::explain::{Call, code_is_spent};
+use crate::environment::Environment;
 use crate::granted::Sockets;
 use crate::journal::{Journal, Peer};
-use crate::keyring::Unlock;
 use crate::lease::{Leases, Told};
 use crate::live::{Granted, Grants};
 use crate::notify::{Desktop, Notices, Screen};
 use crate::profile::{self, ConfigFiles};
 use crate::questions::{Place, Questions, Turn};
 use crate::sealed::Sealer;
-use crate::sts::{Aws, CallError, Issued, Mfa, Signer, rfc3339};
+use crate::sts::{Aws, Issued, Signer, rfc3339};
 use crate::turnstile::Turnstile;
-use crate::vault::{Held, Role, SessionKey, Vault};
+use crate::vault::{Held, SessionKey, Vault};
 use alias::Aliases;
 use confirm::Consents;
 pub use granted::not_configured;
 use lock::Lock;
 use process::Source;
-use resolve::{Resolved, role_seconds};
+use resolve::Resolved;
 
 /// How long a client may wait for what another one is asked. Longer than any prompt stays open.
 const WAIT_LIMIT: Duration = Duration::from_mins(15);
@@ -379,106 +378,6 @@ impl Sessions {
         })
     }
 
-    /// Opens a session with a code. While locked, that is what unlocks.
-    pub async fn login(
-        &self,
-        profile: Option<&str>,
-        code: &Secret,
-        lasting: Lasting,
-    ) -> Result<Session, Refusal> {
-        self.login_with(profile, code, lasting, From::Person).await
-    }
-
-    async fn login_with(
-        &self,
-        profile: Option<&str>,
-        code: &Secret,
-        lasting: Lasting,
-        from: From,
-    ) -> Result<Session, Refusal> {
-        let resolved = self.resolve(profile).await?;
-        self.login_to(&resolved, code, lasting, from).await
-    }
-
-    async fn login_to(
-        &self,
-        resolved: &Resolved,
-        code: &Secret,
-        lasting: Lasting,
-        from: From,
-    ) -> Result<Session, Refusal> {
-        if !codes::is_code(code) {
-            return Err(Refusal::MalformedCode);
-        }
-        let duration = resolved.duration(lasting)?;
-        // One login at a time for a session: who comes second with the same code finds it used, not unknown.
-        let _alone = self.turnstile.enter(format!("{:?}", resolved.root)).await;
-        let proof = match from {
-            From::Person => self.proof(resolved)?,
-            From::Program => {
-                self.refuse_if_locked()?;
-                None
-            }
-        };
-        let unlock = if from == From::Person { Unlock::Ask } else { Unlock::Never };
-        let key = self.open_key(&resolved.files, &resolved.plan.user, unlock).await?;
-        if key.id != resolved.plan.user.key_id {
-            // The file changed between two looks at it.
-            self.state().files = None;
-            return Err(Refusal::Unparseable {
-                file: resolved.plan.user.origin.file.clone(),
-                line: None,
-                problem: "it changed while it was read; try again".to_owned(),
-            });
-        }
-        let signer = Signer::from(key);
-        let serial = resolved.serial.as_str();
-        let skew = self.aws.skew().unwrap_or(0);
-        let mark = self.sealer.mark(serial, code);
-        self.state()
-            .codes
-            .send(mark, Now::read(), skew)
-            .map_err(|wait_seconds| Refusal::UsedCode { serial: serial.to_owned(), wait_seconds })?;
-
-        let mfa = Mfa { serial, code };
-        let role = resolved.plan.role_with_mfa();
-        let _under_way = UnderWay::new(self);
-        let forgets = self.state().forgets;
-        let issued = match role {
-            None => self.aws.get_session_token(&resolved.sts, &signer, mfa, duration).await,
-            Some(hop) => self.aws.assume_role(&resolved.sts, &signer, hop, duration, Some(mfa)).await,
-        };
-        let issued = issued.map_err(|error| {
-            if !code_is_spent(&error, role.is_some()) {
-                self.state().codes.unused(mark);
-            }
-            if matches!(error, CallError::Aws { .. }) {
-                // The device may have been replaced: IAM is asked again.
-                self.state().devices.remove(&resolved.plan.user.key_id);
-            }
-            let call = Call {
-                action: if role.is_some() { "sts:AssumeRole" } else { "sts:GetSessionToken" },
-                endpoint: resolved.sts.describe(Service::Sts),
-                code_of: Some(serial),
-                key: Some(&resolved.plan.user.origin),
-                role: role.map(|hop| (hop, duration)),
-                skew: self.aws.skew(),
-            };
-            let refusal = call.explain(error);
-            if proof.is_some() && matches!(refusal, Refusal::WrongCode { .. }) {
-                self.state().lock.wrong_code(Now::read());
-            }
-            refusal
-        })?;
-        self.keep(&resolved.root, resolved, issued, duration, forgets);
-        if let Some(lock) = proof {
-            self.proved(lock);
-        }
-        let mut session = self.describe(resolved)?;
-        session.reused = false;
-        Ok(session)
-    }
-
     /// Forgets the sessions behind profiles, or all, and ends the live access to them. Says how many sessions that
     /// codes opened, and how many grants.
     pub async fn logout(&self, profiles: &[String], all: bool) -> Result<(usize, usize), Refusal> {
@@ -561,18 +460,6 @@ impl Sessions {
             change.as_mut().enable();
             let there = self.is_there(&claim.root, claim.wanted);
             if !matches!(there, Ok(false)) || claim.place.turn() != Turn::Ask {
-                return;
-            }
-            change.await;
-        }
-    }
-
-    /// Resolves when no code is on its way to AWS.
-    pub async fn logins_done(&self) {
-        loop {
-            let mut change = pin!(self.questions.change());
-            change.as_mut().enable();
-            if self.state().logins == 0 {
                 return;
             }
             change.await;
@@ -664,52 +551,6 @@ impl Sessions {
                 },
             }
         }
-    }
-
-    /// Assumes the roles of a profile that are not held, or not for long enough, from the user outwards. The last
-    /// one shall last at least so many seconds.
-    async fn assume_roles(&self, resolved: &Resolved, needed: u64) -> Result<(), Refusal> {
-        if resolved.plan.role_with_mfa().is_some() {
-            return Ok(());
-        }
-        let last = resolved.last();
-        let mut source = resolved.root.clone();
-        for hop in &resolved.plan.hops {
-            let duration = role_seconds(hop.duration);
-            let key = SessionKey::Role { source: Box::new(source.clone()), role: Role::new(hop, duration) };
-            let needed = if key == last { needed } else { 0 };
-            let _alone = self.turnstile.enter(format!("{key:?}")).await;
-            if self.left(&key).is_none_or(|left| left <= margin(&key) || left < needed) {
-                let forgets = self.state().forgets;
-                let signer = self.signer(&source, &resolved.plan.profile);
-                let endpoint = Endpoint {
-                    region: hop.region.clone().unwrap_or(resolved.sts.region.clone()),
-                    ..resolved.sts.clone()
-                };
-                let assumed = match &signer {
-                    Some(signer) => self.aws.assume_role(&endpoint, signer, hop, duration, None).await,
-                    None => return Err(Refusal::NeedsMfa(resolved.question(true))),
-                };
-                match assumed {
-                    Ok(issued) => self.keep(&key, resolved, issued, duration, forgets),
-                    // What is left of the old one is better than nothing.
-                    Err(_) if self.left(&key).is_some_and(|left| left >= needed) => {}
-                    Err(error) => {
-                        let call = Call {
-                            action: "sts:AssumeRole",
-                            endpoint: endpoint.describe(Service::Sts),
-                            code_of: None,
-                            key: None,
-                            role: Some((hop, duration)),
-                            skew: self.aws.skew(),
-                        };
-                        return Err(call.explain(error));
-                    }
-                }
-            }
-            source = key;
-        }
-        Ok(())
     }
 
     /// Holds what AWS issued, unless sessions were forgotten since it was asked for.
@@ -808,23 +649,6 @@ impl Sessions {
     fn left(&self, key: &SessionKey) -> Option<u64> {
         let mut state = self.state();
         state.vault.describe_one(key, Now::read()).map(|session| session.seconds_left)
-    }
-}
-
-/// A login whose code is out.
-struct UnderWay<'a>(&'a Sessions);
-
-impl<'a> UnderWay<'a> {
-    fn new(sessions: &'a Sessions) -> Self {
-        sessions.state().logins += 1;
-        Self(sessions)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.state().logins -= 1;
-        self.0.questions.changed();
     }
 }
 
