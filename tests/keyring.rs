@@ -321,10 +321,27 @@ fn a_seed_in_the_keyring_gives_the_codes_and_stays_nowhere_else() {
     assert!(is_in_files(&sandbox.home(), "alice").is_some(), "the search finds what is there");
     assert_eq!(is_in_files(&sandbox.home(), &seed), None);
     if is_root() {
+        let bytes = decoded(&seed);
         let needles = [("the seed", seed), ("the code", code)];
         let found = left_in_memory(sandbox.agent_pid(), &needles);
         assert!(found.is_empty(), "{found:?}");
+        // As it goes into HMAC, too: padded, it is one block of its hash (RFC 2104).
+        let memory = Memory::read(sandbox.agent_pid());
+        for pad in [0, 0x36, 0x5c] {
+            let found = memory.places(&bytes.iter().map(|byte| byte ^ pad).collect::<Vec<_>>());
+            assert!(found.is_empty(), "the bytes of the seed, with {pad:#x}: {found:?}");
+        }
     }
+}
+
+/// What a base32 text stands for (RFC 4648), in whole bytes.
+fn decoded(base32: &str) -> Vec<u8> {
+    let bits = base32.bytes().flat_map(|byte| {
+        let value = if byte.is_ascii_digit() { byte - b'2' + 26 } else { byte - b'A' };
+        (0..5).rev().map(move |bit| value >> bit & 1)
+    });
+    let bits: Vec<_> = bits.collect();
+    bits.chunks_exact(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit)).collect()
 }
 
 #[test]
