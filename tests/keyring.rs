@@ -199,7 +199,7 @@ fn where_the_file_has_the_key_no_bus_is_asked() {
     let arguments =
         ["-f", "-e", "trace=connect", "-o", trace.to_str().unwrap(), env!("CARGO_BIN_EXE_mfa-agentd")];
     let mut agent = sandbox.command(tool("strace"), arguments).stderr(Stdio::null()).spawn().unwrap();
-    wait_until("the agent listens", || sandbox.socket().exists());
+    sandbox.wait_for_agent();
     sandbox.log_in("dev");
     assert_eq!(sandbox.run(&["keys", "list"]).status, 0);
     assert_eq!(sandbox.run(&["agent", "stop"]).status, 0);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Run, Sandbox, wait_until};
+use crate::support::{Run, Sandbox};
 
 #[test]
 fn the_property_list_is_one_and_what_it_runs_is_the_agent() {
@@ -23,7 +23,7 @@ fn the_property_list_is_one_and_what_it_runs_is_the_agent() {
     let mut words = read.stdout.lines();
     assert_eq!(words.next(), Some("/usr/local/bin/mfa-agentd"));
     let mut agent = sandbox.command(env!("CARGO_BIN_EXE_mfa-agentd"), words).spawn().unwrap();
-    wait_until("the agent listens", || sandbox.socket().exists());
+    sandbox.wait_for_agent();
     assert_eq!(sandbox.agent_pid(), i32::try_from(agent.id()).unwrap(), "launchd's process is the agent");
     assert_eq!(sandbox.run(&["agent", "stop"]).status, 0);
     assert!(agent.wait().unwrap().success(), "a clean end is no reason to start it again");

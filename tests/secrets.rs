@@ -44,7 +44,7 @@ fn no_secret_is_written_to_disk() {
     ];
     let mut command = sandbox.command(tool("strace"), arguments);
     let mut agent = command.arg(env!("CARGO_BIN_EXE_mfa-agentd")).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until("the agent listens", || sandbox.socket().exists());
+    sandbox.wait_for_agent();
     let code = sandbox.code();
     assert_eq!(sandbox.run(&["login", "dev", "--code", &code]).status, 0);
     let needles = needles(&sandbox, &code);
@@ -418,7 +418,7 @@ fn without_locked_memory_it_works_and_says_so() {
     } else {
         sandbox.command(tool("prlimit"), &limited[1..]).spawn().unwrap()
     };
-    wait_until("it listens", || sandbox.socket().exists());
+    sandbox.wait_for_agent();
     sandbox.log_in("dev");
     assert_eq!(sandbox.run(&["env", "dev"]).status, 0);
     let status = sandbox.run(&["status"]).stdout;

@@ -166,6 +166,12 @@ impl Sandbox {
         });
     }
 
+    /// Waits until an agent that a test has started takes connections: its socket has a name shortly before.
+    #[track_caller]
+    pub fn wait_for_agent(&self) {
+        wait_until("the agent listens", || UnixStream::connect(self.socket()).is_ok());
+    }
+
     /// Sends bytes to the agent and returns its answer.
     pub fn send(&self, bytes: &[u8]) -> Vec<u8> {
         use std::io::{BufRead, BufReader, Write};
