@@ -1,12 +1,17 @@
 //! `doctor`: each fault is named, and the command that it gives mends it.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
+use aws_simulator::Fault;
+use protocol::{Ask, IamAnswer, IamCall, Reply, Request, Signed};
 use serde_json::Value;
 
-use crate::support::{Bus, Run, SHELLS, Sandbox, Session, copy, install, key_of, tool, wait_until};
+use crate::support::{ACCOUNT, Bus, Run, SHELLS, Sandbox, Session, copy, install, key_of, tool, wait_until};
 
 const CLIENT: &str = env!("CARGO_BIN_EXE_mfa-agent");
 
@@ -63,6 +68,12 @@ fn bash(sandbox: &Sandbox, variables: &[(&str, &str)], script: &str, argument: &
     Run::of(sandbox.command(tool("bash"), arguments).envs(variables.iter().copied()))
 }
 
+/// The same, which goes on by itself.
+fn bash_in_background(sandbox: &Sandbox, script: &str) -> Child {
+    let mut command = sandbox.command(tool("bash"), ["--norc", "--noprofile", "-c", script]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
 /// What a doctor's answer says; it is what it promises to be, and holds no secret.
 #[track_caller]
 fn report(sandbox: &Sandbox, run: &Run) -> Report {
@@ -88,7 +99,7 @@ fn report(sandbox: &Sandbox, run: &Run) -> Report {
 
 #[track_caller]
 fn doctor(sandbox: &Sandbox, variables: &[(&str, &str)]) -> Report {
-    report(sandbox, &bash(sandbox, variables, "mfa-agent doctor --json; exit $?", ""))
+    report(sandbox, &bash(sandbox, variables, "mfa-agent doctor --offline --json; exit $?", ""))
 }
 
 /// Finds a fault, does what it says in the same shell, and finds it no more.
@@ -98,7 +109,7 @@ fn mends(sandbox: &Sandbox, variables: &[(&str, &str)], check: &str, words: &str
     assert!(what.contains(words), "{check}: {what}");
     let script = format!(
         "{HELPERS}\neval \"$1\" > \"$HOME/said\" 2>&1 || {{ cat \"$HOME/said\"; exit 99; }}\n\
-         mfa-agent doctor --json; exit $?"
+         mfa-agent doctor --offline --json; exit $?"
     );
     let after = report(sandbox, &bash(sandbox, variables, &script, &hint));
     assert_eq!(after.wrong(check), [], "{hint}");
@@ -108,7 +119,7 @@ fn mends(sandbox: &Sandbox, variables: &[(&str, &str)], check: &str, words: &str
 #[test]
 fn a_healthy_machine_has_nothing_wrong_and_is_left_as_it_was() {
     let sandbox = healthy();
-    let run = bash(&sandbox, &[], "mfa-agent doctor; exit $?", "");
+    let run = bash(&sandbox, &[], "mfa-agent doctor --offline; exit $?", "");
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{run:?}");
     assert!(run.stdout.lines().all(|line| line.starts_with("✓ ")), "{}", run.stdout);
     for check in [
@@ -128,7 +139,8 @@ fn a_healthy_machine_has_nothing_wrong_and_is_left_as_it_was() {
     }
     assert!(!sandbox.socket().exists(), "the agent that was started for it is ended again");
     assert_eq!(doctor(&sandbox, &[]).0["state"], "ok");
-    let plain = bash(&sandbox, &[("LANG", "C")], "mfa-agent doctor dev --color always; exit $?", "");
+    let plain =
+        bash(&sandbox, &[("LANG", "C")], "mfa-agent doctor dev --offline --color always; exit $?", "");
     assert!(plain.stdout.starts_with("\x1b[32m+\x1b[0m socket "), "{plain:?}");
 
     // An agent that runs, and what it holds, stay.
@@ -140,7 +152,232 @@ fn a_healthy_machine_has_nothing_wrong_and_is_left_as_it_was() {
     doctor(&sandbox, &[]);
     assert_eq!(sandbox.agent_pid(), pid);
     assert!(sandbox.simulator.calls().is_empty(), "AWS is not called");
+    asks_aws(&sandbox);
+    assert_eq!(sandbox.agent_pid(), pid);
     assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
+}
+
+/// The same machine, where AWS is asked.
+fn online() -> Sandbox {
+    let mut sandbox = healthy();
+    sandbox.set("AWS_ENDPOINT_URL", sandbox.simulator.endpoint());
+    sandbox
+}
+
+#[track_caller]
+fn asks_aws(sandbox: &Sandbox) -> Report {
+    report(sandbox, &bash(sandbox, &[], "mfa-agent doctor --json; exit $?", ""))
+}
+
+/// Finds a fault that AWS knows of, and does what it says: with these words behind it, and this on its stdin.
+#[track_caller]
+fn mends_at_aws(sandbox: &Sandbox, check: &str, words: &str, more: &str, input: &str) -> String {
+    let (state, what, hint) = asks_aws(sandbox).fault(check);
+    assert!(what.contains(words), "{check}: {what}");
+    sandbox.write("input", input);
+    let run = bash(sandbox, &[], &format!("eval \"$1 {more}\" < ~/input"), &hint);
+    assert_eq!(run.status, 0, "{hint}: {run:?}");
+    assert_eq!(asks_aws(sandbox).wrong(check), [], "{hint}: {run:?}");
+    format!("{state}: {hint}")
+}
+
+#[test]
+fn aws_is_asked_by_the_key_alone_and_nobody_for_a_code() {
+    let sandbox = online();
+    let found = asks_aws(&sandbox);
+    for check in ["key", "device", "policy", "clock", "aws"] {
+        assert_eq!(found.wrong(check), [], "{found:?}");
+    }
+    let shown = bash(&sandbox, &[], "mfa-agent doctor dev; exit $?", "").stdout;
+    for line in [
+        &format!("✓ key               dev's is alice's, of account {ACCOUNT}\n"),
+        &format!("✓ device            {} is alice's\n", sandbox.serial),
+        "✓ policy            in force for alice: denied without MFA\n",
+        "✓ clock             as AWS's\n",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    let mut actions: Vec<String> = Vec::new();
+    for call in sandbox.simulator.calls() {
+        assert_eq!(call.access_key_id.as_ref(), Some(&sandbox.alice.access_key_id), "{call:?}");
+        actions.push(call.action);
+    }
+    actions.sort_unstable();
+    actions.dedup();
+    let looks =
+        ["GetCallerIdentity", "ListAccessKeys", "ListMFADevices", "ListUsers", "ListVirtualMFADevices"];
+    assert_eq!(actions, looks);
+    assert!(!sandbox.socket().exists(), "the agent that was started for it is ended again");
+}
+
+#[test]
+fn a_profile_that_is_not_clear_is_not_guessed() {
+    let sandbox = online();
+    let bob = sandbox.simulator.user(ACCOUNT, "bob");
+    let (alice, bob) = (key_of(&sandbox.alice), key_of(&bob));
+    sandbox.write(".aws/credentials", &format!("[dev]\n{alice}[ops]\n{bob}"));
+    let shown = bash(&sandbox, &[], "mfa-agent doctor", "").stdout;
+    assert!(shown.contains("✓ aws               not asked, as no profile is named"), "{shown}");
+    assert_eq!(sandbox.simulator.calls().len(), 0);
+    let shown = bash(&sandbox, &[], "mfa-agent doctor ops", "").stdout;
+    assert!(shown.contains("ops's is bob's"), "{shown}");
+    sandbox.write(".config/mfa-agent/config.toml", "default_profile = 'ops'\n");
+    let shown = bash(&sandbox, &[], "mfa-agent doctor", "").stdout;
+    assert!(shown.contains("ops's is bob's"), "{shown}");
+    let shown = bash(&sandbox, &[("AWS_PROFILE", "dev")], "mfa-agent doctor", "").stdout;
+    assert!(shown.contains("dev's is alice's"), "{shown}");
+}
+
+#[test]
+fn a_key_that_aws_does_not_know_or_whose_secret_is_another() {
+    let sandbox = online();
+    let section = |id: &str, secret: &str| {
+        format!("[dev]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n")
+    };
+    let (id, secret) = ("AKIAIOSFODNN7EXAMPLE", &sandbox.alice.secret_access_key);
+    sandbox.alice.add_key(id, secret);
+    sandbox.simulator.deactivate_key(&sandbox.alice.access_key_id);
+    let mended = mends_at_aws(&sandbox, "key", "AWS does not know the key …", "-", &section(id, secret));
+    assert_eq!(mended, "error: mfa-agent keys import --profile dev --force");
+
+    let wrong = section(id, &"x".repeat(40));
+    sandbox.write(".aws/credentials", &wrong);
+    mode(&sandbox.home().join(".aws/credentials"), 0o600);
+    let mended = mends_at_aws(&sandbox, "key", "does not belong to the key …MPLE", "-", &section(id, secret));
+    assert_eq!(mended, "error: mfa-agent keys import --profile dev --force");
+}
+
+#[test]
+fn a_device_of_another_account_or_of_somebody_else() {
+    let sandbox = online();
+    let config = fs::read_to_string(sandbox.home().join(".aws/config")).unwrap();
+    let named = |serial: &str| sandbox.write(".aws/config", &config.replace(&sandbox.serial, serial));
+    let hint = "error: mfa-agent device add --profile dev";
+
+    named("arn:aws:iam::999999999999:mfa/alice");
+    let words =
+        format!("is of account 999999999999, and the key of account {ACCOUNT}; alice has {}", sandbox.serial);
+    assert_eq!(mends_at_aws(&sandbox, "device", &words, "", ""), hint);
+    assert_eq!(fs::read_to_string(sandbox.home().join(".aws/config")).unwrap(), config);
+
+    sandbox.simulator.user(ACCOUNT, "bob").device("bob");
+    named(&format!("arn:aws:iam::{ACCOUNT}:mfa/bob"));
+    let words = format!("is no device of alice's, who has {}", sandbox.serial);
+    assert_eq!(mends_at_aws(&sandbox, "device", &words, "", ""), hint);
+    assert_eq!(fs::read_to_string(sandbox.home().join(".aws/config")).unwrap(), config);
+
+    // A role that names it itself is mended where it does.
+    let other = format!("arn:aws:iam::{ACCOUNT}:mfa/bob");
+    let role = format!(
+        "[profile ops]\nsource_profile = dev\nrole_arn = arn:aws:iam::{ACCOUNT}:role/ops\nmfa_serial = {other}\n"
+    );
+    sandbox.write(".aws/config", &format!("{config}{role}"));
+    let run = bash(&sandbox, &[], "mfa-agent doctor ops --json", "");
+    let (_, _, hint) = report(&sandbox, &run).fault("device");
+    assert_eq!(hint, format!("aws configure set mfa_serial {} --profile ops", sandbox.serial));
+    assert_eq!(bash(&sandbox, &[], "eval \"$1\"", &hint).status, 0);
+    let run = bash(&sandbox, &[], "mfa-agent doctor ops --json", "");
+    assert_eq!(report(&sandbox, &run).wrong("device"), []);
+}
+
+/// Makes a device, and leaves it there.
+fn half_done(sandbox: &Sandbox, name: &str) -> String {
+    assert_eq!(sandbox.run(&["agent", "start"]).status, 0);
+    let call = IamCall::CreateVirtualMfaDevice { name: name.to_owned() };
+    let profile = Some("dev".to_owned());
+    match sandbox.ask(Request::Iam { profile, call, signed: Signed::LongTerm, ask: Ask::Never }) {
+        Reply::Iam { answer: IamAnswer::VirtualMfaDevice { serial, .. }, .. } => serial,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_or_was_never_enabled() {
+    let sandbox = online();
+    let bob = sandbox.simulator.user(ACCOUNT, "bob");
+    sandbox.write(".aws/credentials", &format!("[dev]\n{}", key_of(&bob)));
+    mode(&sandbox.home().join(".aws/credentials"), 0o600);
+    sandbox.write(".aws/config", "[profile dev]\nregion = eu-central-1\n");
+    let (state, what, hint) = asks_aws(&sandbox).fault("device");
+    assert!(state == "error" && what == "bob has none that STS takes codes of", "{state}: {what}");
+    assert_eq!(hint, "mfa-agent device add --profile dev");
+
+    let serial = half_done(&sandbox, "bob");
+    sandbox.write(".aws/config", &format!("[profile dev]\nregion = eu-central-1\nmfa_serial = {serial}\n"));
+    let (state, what, hint) = asks_aws(&sandbox).fault("device");
+    assert!(state == "error" && what.ends_with("was made and never enabled"), "{state}: {what}");
+    // The place of a person: AWS lets the first one be deleted with MFA alone, so there is a second one.
+    let mut client = bash_in_background(&sandbox, &format!("{hint} --stdin --yes"));
+    let mut line = String::new();
+    BufReader::new(client.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("otpauth://totp/"), "{line}");
+    let made = format!("{serial}-2");
+    let codes = format!("{}\n{}\n", sandbox.simulator.code_at(&made, -1), sandbox.simulator.code(&made));
+    client.stdin.take().unwrap().write_all(codes.as_bytes()).unwrap();
+    assert!(client.wait().unwrap().success());
+
+    let code = sandbox.simulator.code_at(&made, 1);
+    assert_eq!(sandbox.run(&["login", "dev", "--code", &code]).status, 0);
+    let mended = mends_at_aws(&sandbox, "device", "/bob was made and never enabled", "--yes", "");
+    assert_eq!(mended, "warning: mfa-agent device remove bob --profile dev");
+    assert_eq!(sandbox.simulator.devices().iter().filter(|(device, _)| device.contains("/bob")).count(), 1);
+}
+
+#[test]
+fn a_policy_that_is_not_in_force() {
+    let sandbox = online();
+    sandbox.alice.must_use_mfa(false);
+    sandbox.log_in("dev");
+    let words = "not in force: alice's key alone, without MFA, may call iam:ListAccessKeys";
+    let mended = mends_at_aws(&sandbox, "policy", words, "--yes", "");
+    assert_eq!(mended, "warning: mfa-agent policy attach --profile dev");
+
+    let sandbox = online();
+    sandbox.alice.must_use_mfa(false);
+    sandbox.alice.may_do_everything(false);
+    let (state, what, hint) = asks_aws(&sandbox).fault("policy");
+    assert!(state == "warning" && what.starts_with("nothing denies alice anything"), "{state}: {what}");
+    assert_eq!(hint, "mfa-agent policy check --profile dev");
+}
+
+#[test]
+fn a_clock_that_the_answers_themselves_tell_to_be_wrong() {
+    let sandbox = online();
+    sandbox.simulator.set_offset(-120);
+    let (state, what, hint) = asks_aws(&sandbox).fault("clock");
+    assert!(state == "warning" && what.starts_with("your clock is 2m ahead of AWS"), "{state}: {what}");
+    bash(&sandbox, &[], &format!("{HELPERS}\neval \"$1\""), &hint);
+    assert_eq!(fs::read_to_string(sandbox.home().join("done")).unwrap(), "set-ntp true\n");
+    sandbox.simulator.set_offset(0);
+    assert_eq!(asks_aws(&sandbox).wrong("clock"), []);
+}
+
+#[test]
+fn an_aws_that_is_not_reached_or_says_nothing_is_one_doubt() {
+    let mut sandbox = online();
+    sandbox.simulator.fault(Fault::Hang);
+    let begun = Instant::now();
+    let found = asks_aws(&sandbox);
+    // Generous: the limit is five seconds, where the calls themselves have fifteen.
+    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    let (state, what, _) = found.fault("aws");
+    assert!(state == "warning" && what.starts_with("AWS did not answer in time"), "{state}: {what}");
+    for check in ["key", "device", "policy", "clock"] {
+        assert_eq!(found.wrong(check), [], "nothing is said of what is not known");
+    }
+    sandbox.simulator.clear_faults();
+    sandbox.simulator.fault(Fault::Hang.on("ListUsers"));
+    let found = asks_aws(&sandbox);
+    assert_eq!((found.wrong("aws").len(), found.wrong("policy").len()), (1, 0), "{found:?}");
+
+    // Nobody listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    sandbox.set("AWS_ENDPOINT_URL", format!("http://{free}"));
+    let found = asks_aws(&sandbox);
+    let (state, what, hint) = found.fault("aws");
+    assert!(state == "warning" && what.contains("cannot reach"), "{state}: {what}");
+    assert_eq!(hint, "mfa-agent status shows the endpoint and the proxy that the agent runs with");
+    assert_eq!(found.wrong("profiles"), [], "the rest is looked at");
 }
 
 #[test]
@@ -407,12 +644,12 @@ fn a_shell_with_the_hook_says_so_by_itself() {
     for shell in SHELLS {
         let sandbox = healthy();
         let session = Session::start(&sandbox, shell);
-        let shown = session.run("mfa-agent doctor dev");
+        let shown = session.run("mfa-agent doctor dev --offline");
         assert!(shown.contains("loaded, here and by "), "{shell:?}: {shown}");
         assert!(!session.environment().contains_key("MFA_AGENT_HOOK"), "{shell:?}");
         let shown = session.run("mfa-agent use doctor");
         assert!(shown.contains("no profile doctor"), "{shell:?}: a profile may be called so: {shown}");
-        let shown = session.run("env MFA_AGENT_HOOK= mfa-agent doctor dev");
+        let shown = session.run("env MFA_AGENT_HOOK= mfa-agent doctor dev --offline");
         assert!(shown.contains("loads it, but this shell has not"), "{shell:?}: {shown}");
     }
 }

@@ -251,7 +251,7 @@ fn whoever_listens_on_the_bus_and_whoever_reads_the_agents_memory_finds_no_secre
 #[test]
 fn doctor_tells_of_the_keyring_where_a_key_is_in_it() {
     let (sandbox, _bus, keyring) = moved();
-    let doctor = || sandbox.run(&["doctor"]).stdout;
+    let doctor = || sandbox.run(&["doctor", "--offline"]).stdout;
     assert!(doctor().lines().any(|line| line.contains("keyring") && line.ends_with("unlocked")));
     keyring.lock();
     assert!(doctor().contains("the keyring is locked"));
@@ -264,6 +264,44 @@ fn doctor_tells_of_the_keyring_where_a_key_is_in_it() {
     assert!(told.contains("mfa-agent keys import --keyring --force --profile dev"), "{told}");
     sandbox.write(".aws/credentials", &format!("[dev]\n{}", key_of(&sandbox.alice)));
     assert!(!doctor().contains("keyring"), "it is nobody's affair");
+}
+
+#[test]
+fn doctor_tells_of_a_seed_that_is_of_another_device_or_locked_away() {
+    let (sandbox, _bus, keyring) = seeded();
+    let doctor = || {
+        let shown = sandbox.run(&["doctor", "--offline"]).stdout;
+        let lines: Vec<&str> = shown.lines().collect();
+        // Of each, what is said and what is behind it.
+        let found = lines.iter().enumerate().filter(|(_, line)| line.contains(" seed  "));
+        found.map(|(at, line)| format!("{line}\n{}", lines[at + 1])).collect::<Vec<_>>()
+    };
+    let found = doctor();
+    assert!(found.len() == 1 && found[0].starts_with("✓ seed"), "{found:?}");
+
+    let other = sandbox.alice.device("other");
+    let before = config(&sandbox);
+    sandbox.write(".aws/config", &before.replace(&sandbox.serial, &other));
+    let found = doctor();
+    assert_eq!(found.len(), 2, "{found:?}");
+    let words = format!("the keyring has none of it, but that of {}", sandbox.serial);
+    assert!(found[0].starts_with("! seed") && found[0].contains(&words), "{found:?}");
+    assert!(found[0].ends_with("  hint: mfa-agent device seed --profile dev"), "{found:?}");
+    assert!(found[1].contains(&format!("keeps the seed of {}, which no profile names", sandbox.serial)));
+    // Both commands mend it.
+    assert_eq!(store_seed(&sandbox, &sandbox.simulator.seed(&other)).status, 0);
+    let (_, clear) = found[1].split_once("  hint: ").unwrap();
+    assert_eq!(clear, format!("secret-tool clear service mfa-agent mfa-serial {}", sandbox.serial));
+    assert_eq!(Run::of(&mut sandbox.command(tool("bash"), ["-c", clear])).status, 0);
+    let found = doctor();
+    assert!(found.len() == 1 && found[0].starts_with("✓ seed"), "{found:?}");
+
+    keyring.lock();
+    let found = doctor();
+    assert!(found.len() == 1 && found[0].contains("the keyring that has it is locked"), "{found:?}");
+    assert!(found[0].starts_with("! seed"), "{found:?}");
+    keyring.unlock();
+    assert!(doctor()[0].starts_with("✓ seed"));
 }
 
 /// The same desktop, with the seed of the device of `dev` in the keyring.

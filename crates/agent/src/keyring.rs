@@ -68,6 +68,11 @@ pub async fn forget(item: Item<'_>) -> Result<bool, KeyringProblem> {
     system::forget(item).await
 }
 
+/// The devices whose seeds are in it, by serial number; none where it does not tell. Asks nobody, and starts nothing.
+pub async fn seeds() -> Option<Vec<String>> {
+    system::seeds().await
+}
+
 /// Whether there is one, and whether it is open. Asks nobody, and starts nothing.
 pub async fn state() -> KeyringState {
     system::state().await

@@ -113,10 +113,16 @@ impl Agent {
         }
     }
 
-    /// Puts the question, again where the agent starts anew meanwhile.
+    /// The reply of the agent, which is waited for no longer than this.
+    pub fn ask_within(&self, request: Request, limit: Duration) -> Result<Reply, Failure> {
+        let connection = self.reach()?.connection;
+        Ok(self.exchange_within(connection, request, limit, None)?.reply)
+    }
+
+    /// Puts the question, and waits as long as its answer may take.
     fn exchange(
         &self,
-        mut connection: Connection,
+        connection: Connection,
         request: Request,
         interrupt: Interrupt<'_>,
     ) -> Result<Answer, Failure> {
@@ -125,6 +131,17 @@ impl Agent {
             Request::Shell { .. } if self.address.overridden => FAR,
             _ => patience(&request),
         };
+        self.exchange_within(connection, request, limit, interrupt)
+    }
+
+    /// Puts the question, again where the agent starts anew meanwhile.
+    fn exchange_within(
+        &self,
+        mut connection: Connection,
+        request: Request,
+        limit: Duration,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Answer, Failure> {
         let delay = match &request {
             Request::Keyring(_) => Some("the keyring may ask for its password, on the desktop"),
             Request::Login { .. } => None,

@@ -135,7 +135,7 @@ pub enum Command {
     Device(Device),
     /// Find what is wrong, and say the command that mends it
     #[command(
-        long_about = "Find what is wrong, and say the command that mends it: the socket, the agent, the files, the profiles, this shell's variables, the hook, the desktop.\n\nNothing is changed, no code is asked for and AWS is not called; whether AWS asks for MFA is for `mfa-agent policy check`. Where no agent runs, one is started to see whether it can, and ended again.",
+        long_about = "Find what is wrong, and say the command that mends it: the socket, the agent, the files, the profiles, the key, the MFA device and the policy as AWS has them, this shell's variables, the hook, the desktop.\n\nNothing is changed and no code is asked for. AWS is asked with the key alone, for five seconds at most, of the profile that is named, else of the shell's or the default one; --offline leaves that out. Where no agent runs, one is started to see whether it can, and ended again.",
         after_help = "Exit status: 1 where something is broken, 0 where nothing is or there are only doubts (!).",
         after_long_help = "Exit status: 1 where something is broken, 0 where nothing is or there are only doubts (!).\n\nExamples:\n  mfa-agent doctor\n  mfa-agent doctor dev                        does dev work?\n  mfa-agent doctor --json | jq '.checks[] | select(.state != \"ok\")'"
     )]
@@ -469,6 +469,9 @@ pub struct Doctor {
     /// For programs
     #[arg(long)]
     pub json: bool,
+    /// Do not ask AWS of the key, the device and the policy
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// `mfa-agent aws-mfa`

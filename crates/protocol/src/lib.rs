@@ -702,6 +702,9 @@ pub struct Health {
     /// The operating system's keyring; none from an agent that does not use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyring: Option<KeyringState>,
+    /// The devices whose seeds are in the keyring, by serial number; none where it does not tell that of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Vec<String>>,
 }
 
 /// How the key is kept under which sessions are held encrypted.
@@ -733,6 +736,9 @@ pub struct Profile {
     /// The MFA device, where the files name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
+    /// The files say that the seed of its MFA device is in the keyring.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keyring_seed: bool,
     /// Why it cannot work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Refusal>,

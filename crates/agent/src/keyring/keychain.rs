@@ -40,6 +40,11 @@ pub async fn forget(item: Item<'_>) -> Result<bool, KeyringProblem> {
 }
 
 /// There always is one, and it asks by itself.
+/// It is not searched: each look at an item may ask the person.
+pub async fn seeds() -> Option<Vec<String>> {
+    None
+}
+
 pub async fn state() -> KeyringState {
     KeyringState::Unlocked
 }

@@ -28,6 +28,9 @@ const NOTHING: &str = "/";
 /// How long the bus or the service may take for one answer. The first one may start the service.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// How many items of ours are looked at: a person has a few keys and devices.
+const MOST_ITEMS: usize = 64;
+
 /// How long a person may take with the keyring's dialog.
 const PROMPT_LIMIT: Duration = Duration::from_mins(1);
 
@@ -66,6 +69,30 @@ pub async fn forget(item: Item<'_>) -> Result<bool, KeyringProblem> {
     let reply = keyring.call(path.as_str(), ITEM, "Delete", &()).await?;
     let prompt: OwnedObjectPath = body(&reply)?;
     keyring.prompt(&prompt).await.map(|()| true)
+}
+
+/// By their attributes, which are no secret. A locked keyring may keep them to itself.
+pub async fn seeds() -> Option<Vec<String>> {
+    let look = async {
+        let mut service = limited(Service::connect(Builder::session(), NAME, &[])).await?;
+        if !limited(service.is_there()).await? || service.owner().is_none() {
+            return Err(no_service());
+        }
+        let ours: HashMap<&str, &str> = [("service", SERVICE)].into();
+        let reply = limited(service.call(PATH, THE_SERVICE, "SearchItems", &ours)).await?;
+        let (open, _): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = body(&reply)?;
+        let mut serials = Vec::new();
+        for item in open.iter().take(MOST_ITEMS) {
+            let property = (ITEM, "Attributes");
+            let reply = limited(service.call(item.as_str(), PROPERTIES, "Get", &property)).await?;
+            let attributes: OwnedVariant = body(&reply)?;
+            let attributes = HashMap::<String, String>::try_from(attributes)
+                .map_err(|_| failed("it does not say what an item is"))?;
+            serials.extend(attributes.get(Item::Seed("").attribute().0).cloned());
+        }
+        Ok::<_, KeyringProblem>(serials)
+    };
+    look.await.ok()
 }
 
 pub async fn state() -> KeyringState {

@@ -247,13 +247,15 @@ pub fn list(files: &ConfigFiles, after: Option<&str>) -> Vec<Profile> {
         .filter(|name| after.is_none_or(|after| *name > after))
         .filter_map(|name| {
             let found = Found::new(files, name)?;
+            let plan = plan(files, name);
             Some(Profile {
                 name: name.to_owned(),
                 region: found.get("region").map(str::to_owned),
                 source_profile: found.get("source_profile").map(str::to_owned),
                 role_arn: found.role_arn().map(str::to_owned),
                 serial: found.configured_serial().map(str::to_owned),
-                problem: plan(files, name).err(),
+                keyring_seed: plan.as_ref().is_ok_and(|plan| plan.keyring_seed),
+                problem: plan.err(),
             })
         })
         .collect()

@@ -101,6 +101,7 @@ async fn within(
                 source_profile: None,
                 role_arn: None,
                 serial: None,
+                keyring_seed: false,
             });
             Ok(Reply::Profiles(as_many_as_fit(listed)))
         }

@@ -25,7 +25,8 @@ impl Sessions {
         }
         let endpoints = endpoints.into_iter().filter_map(|(source, url)| Some((source, foreign(&url)?)));
         let lock_on = async { if waits { logind::problem().await } else { None } };
-        let (notifications, lock_on, keyring) = tokio::join!(notify::problem(), lock_on, keyring::state());
+        let (notifications, lock_on, keyring, seeds) =
+            tokio::join!(notify::problem(), lock_on, keyring::state(), keyring::seeds());
         let prompter = configuration.as_ref().map_or(None, |configuration| {
             let configured = configuration.prompter.as_deref();
             let found = prompter::find(configured, &self.environment.of_children);
@@ -42,6 +43,7 @@ impl Sessions {
             prompter,
             lock_on,
             keyring: Some(keyring),
+            seeds,
         }
     }
 }

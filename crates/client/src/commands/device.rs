@@ -7,6 +7,8 @@ mod remove;
 mod seed;
 mod setting;
 
+pub use list::is_of;
+
 use protocol::{IamAnswer, IamCall, MfaDevice, Refusal, Signed};
 
 use crate::agent::{Agent, unexpected};
@@ -132,7 +134,7 @@ impl User {
     }
 }
 
-fn is_denied(refusal: &Refusal) -> bool {
+pub fn is_denied(refusal: &Refusal) -> bool {
     matches!(refusal, Refusal::Aws { code, .. } if code.starts_with("AccessDenied"))
 }
 
@@ -141,12 +143,12 @@ fn has_code(refusal: &Refusal, wanted: &str) -> bool {
 }
 
 /// A FIDO key or a passkey.
-fn is_security_key(serial: &str) -> bool {
+pub fn is_security_key(serial: &str) -> bool {
     serial.contains(":u2f/")
 }
 
 /// A device by its name, as people say it: the end of its ARN, or a hardware token's serial number.
-fn name(serial: &str) -> &str {
+pub fn name(serial: &str) -> &str {
     serial.rsplit('/').next().unwrap_or(serial)
 }
 

@@ -2,15 +2,22 @@
 //! the files beside, which look at nothing themselves.
 
 mod agent;
+mod aws;
 mod files;
+mod seeds;
 pub mod shell;
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use protocol::sanitize::sanitize;
-use protocol::{Health, Profile, Reply, Request, Sections, Status, frame};
+use protocol::{
+    Ask, Health, IamAnswer, IamCall, KeyringState, Profile, Reply, Request, Sections, Signed, Status, frame,
+};
 use serde::Serialize;
 
+use self::aws::{Answer, Answers, Trouble};
+use super::policy::check;
 use super::status::Look;
 use super::why;
 use crate::agent::{Agent, Started, unexpected};
@@ -19,6 +26,9 @@ use crate::environment::{self, Consumed, Environment, Traces};
 use crate::failure::{Exit, Failure};
 
 use crate::{clock, message, output, platform};
+
+/// How long all questions to AWS may take together.
+const AWS_LIMIT: Duration = Duration::from_secs(5);
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -80,7 +90,7 @@ pub fn run(
     color: Color,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let findings = examine(args.name.as_deref().or(option), environment);
+    let findings = examine(args.name.as_deref().or(option), args.offline, environment);
     let state = findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok);
     let report = if args.json {
         frame::pretty(&Report { state, checks: &findings })
@@ -124,13 +134,37 @@ struct Heard {
     sections: Option<Sections>,
     /// All there are, in pieces.
     all: Vec<Sections>,
+    asked: Asked,
 }
 
-fn examine(wanted: Option<&str>, environment: &Environment) -> Vec<Finding> {
+/// What AWS was asked.
+enum Asked {
+    /// Nothing: it is not wanted, or the key is locked away.
+    Nobody,
+    /// Nothing: there is no telling of which profile.
+    NoProfile,
+    /// How a profile stands there: the one that is named, or else the one whose key signed.
+    Aws { named: Option<String>, answers: Box<Answers> },
+}
+
+/// What is looked at.
+struct Question<'a> {
+    /// The profile that was named.
+    wanted: Option<&'a str>,
+    /// That of this shell.
+    own: Option<&'a str>,
+    /// AWS is not to be asked.
+    offline: bool,
+}
+
+fn examine(wanted: Option<&str>, offline: bool, environment: &Environment) -> Vec<Finding> {
     let (consumed, traces) = (Consumed::read(), Traces::read());
+    let own = environment.aws_profile.as_deref().or(environment.own_profile.as_deref());
+    let own = own.and_then(|name| name.to_str());
+    let question = Question { wanted, own, offline };
     let mut findings = Vec::new();
-    let heard = match Agent::locate(environment) {
-        Ok(agent) => match hear(&agent, environment, &consumed) {
+    let mut heard = match Agent::locate(environment) {
+        Ok(agent) => match hear(&agent, &question, environment, &consumed) {
             Ok((heard, started)) => {
                 findings.extend(agent::reached(&heard.status, started));
                 findings.extend(agent::health(heard.health.as_ref(), traces.desktop));
@@ -165,14 +199,22 @@ fn examine(wanted: Option<&str>, environment: &Environment) -> Vec<Finding> {
         }
         match profiles {
             Ok(profiles) => {
-                let own = environment.aws_profile.as_deref().or(environment.own_profile.as_deref());
-                let own = own.and_then(|name| name.to_str());
                 findings.extend(files::profiles(profiles, wanted, own));
                 findings.extend(all.iter().flat_map(files::leftovers));
                 findings.extend(all.iter().flat_map(files::in_the_clear));
+                let kept = health.as_ref().and_then(|health| health.seeds.as_deref());
+                findings.extend(seeds::findings(profiles, state, kept, traces.desktop));
             }
             Err(failure) => findings.push(Finding::failure("profiles", failure)),
         }
+    }
+
+    if let Some(Heard { asked, profiles: Ok(profiles), .. }) = &mut heard {
+        findings.extend(match std::mem::replace(asked, Asked::Nobody) {
+            Asked::Nobody => Vec::new(),
+            Asked::NoProfile => vec![aws::not_asked()],
+            Asked::Aws { named, answers } => aws::findings(*answers, named.as_deref(), profiles),
+        });
     }
 
     let program = platform::parent_program();
@@ -193,9 +235,14 @@ fn examine(wanted: Option<&str>, environment: &Environment) -> Vec<Finding> {
 }
 
 /// Asks the agent for all there is to know, and says whether it was started for that; then it is ended again.
-fn hear(agent: &Agent, environment: &Environment, consumed: &Consumed) -> Result<(Heard, bool), Failure> {
+fn hear(
+    agent: &Agent,
+    question: &Question<'_>,
+    environment: &Environment,
+    consumed: &Consumed,
+) -> Result<(Heard, bool), Failure> {
     let Started { pid, .. } = agent.reach()?;
-    let status = match agent.ask(Request::Status, None)?.reply {
+    let mut status = match agent.ask(Request::Status, None)?.reply {
         Reply::Status(status) => status,
         Reply::Refused(refusal) => return Err(message::refused(&refusal)),
         _ => return Err(unexpected()),
@@ -213,14 +260,80 @@ fn hear(agent: &Agent, environment: &Environment, consumed: &Consumed) -> Result
         .flat_map(|profile| [profile.name.clone(), format!("{}{}", profile.name, why::LONG_TERM)])
         .collect();
     // A request is one line, and no line is endless. A profile's two sections stay together.
-    let all = names.chunks(200).filter_map(|names| agent.sections(names.to_vec()).ok()).collect();
+    let all: Vec<Sections> =
+        names.chunks(200).filter_map(|names| agent.sections(names.to_vec()).ok()).collect();
+
+    // Nobody is asked to unlock anything for this.
+    let keyring = health.as_ref().and_then(|health| health.keyring.as_ref());
+    let locked_away =
+        status.locked || (keyring == Some(&KeyringState::Locked) && all.iter().any(files::names_keyring));
+    let asked = match &profiles {
+        Ok(profiles) if !question.offline && !locked_away => ask_aws(agent, question, profiles),
+        _ => Asked::Nobody,
+    };
+    if let (Asked::Aws { .. }, Ok(Some(Reply::Status(latest)))) = (&asked, agent.ask_running(Request::Status))
+    {
+        // By the answers that just came.
+        status.clock_skew = latest.clock_skew;
+    }
     if pid.is_some()
         && let Ok(Some(Reply::Status(Status { waiting: 0, .. }))) = agent.ask_running(Request::Status)
     {
         // Unless somebody has a session by now.
         let _ = agent.ask_running(Request::Stop { only_if_empty: true });
     }
-    Ok((Heard { status, health, profiles, sections, all }, pid.is_some()))
+    Ok((Heard { status, health, profiles, sections, all, asked }, pid.is_some()))
+}
+
+/// Asks AWS of the profile in question: the one that was named, the shell's, the default one, or the only one that works.
+fn ask_aws(agent: &Agent, question: &Question<'_>, profiles: &[Profile]) -> Asked {
+    let mut named = question.wanted.or(question.own);
+    let mut answers = answers(agent, named);
+    if named.is_none() && answers.is_without_profile() {
+        let mut working = profiles.iter().filter(|profile| profile.problem.is_none());
+        let (Some(only), None) = (working.next(), working.next()) else {
+            return if profiles.is_empty() { Asked::Nobody } else { Asked::NoProfile };
+        };
+        named = Some(&only.name);
+        answers = self::answers(agent, named);
+    }
+    Asked::Aws { named: named.map(str::to_owned), answers: Box::new(answers) }
+}
+
+/// Makes the calls side by side: with the key alone, none that changes anything, and nobody is asked for a code.
+fn answers(agent: &Agent, profile: Option<&str>) -> Answers {
+    let deadline = Instant::now() + AWS_LIMIT;
+    let call = |call: IamCall| -> Answer {
+        let profile = profile.map(str::to_owned);
+        let request = Request::Iam { profile, call, signed: Signed::LongTerm, ask: Ask::Never };
+        match agent.ask_within(request, deadline.saturating_duration_since(Instant::now())) {
+            Ok(Reply::Iam { profile, answer }) => Ok((profile, answer)),
+            Ok(Reply::Refused(refusal)) => Err(Trouble::Refused(refusal)),
+            Ok(_) | Err(_) => Err(Trouble::Late),
+        }
+    };
+    let call = &call;
+    std::thread::scope(|scope| {
+        let spawn = |wanted: IamCall| scope.spawn(move || call(wanted));
+        let devices = spawn(IamCall::ListMfaDevices { user: None });
+        let without_mfa: Vec<_> =
+            check::denied_without_mfa(None).map(|wanted| (wanted.action(), spawn(wanted))).collect();
+        let identity = call(IamCall::GetCallerIdentity);
+        let user = match &identity {
+            Ok((_, IamAnswer::CallerIdentity(identity))) => identity.user().map(str::to_owned),
+            _ => None,
+        };
+        let half_done =
+            user.map_or(Err(Trouble::Late), |name| call(IamCall::ListUnassignedMfaDevices { name }));
+        let answer =
+            |thread: std::thread::ScopedJoinHandle<'_, Answer>| thread.join().unwrap_or(Err(Trouble::Late));
+        Answers {
+            identity,
+            devices: answer(devices),
+            half_done,
+            without_mfa: without_mfa.into_iter().map(|(action, thread)| (action, answer(thread))).collect(),
+        }
+    })
 }
 
 #[cfg(test)]

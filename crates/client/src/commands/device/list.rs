@@ -53,7 +53,7 @@ pub fn run(iam: &mut Iam<'_>, user: &mut User, json: bool) -> Result<(), Failure
 }
 
 /// The name that `device add` gives, or one that it takes where that is taken.
-fn is_of(serial: &str, user: &str) -> bool {
+pub fn is_of(serial: &str, user: &str) -> bool {
     let rest = name(serial).strip_prefix(user);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }

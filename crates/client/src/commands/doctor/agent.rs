@@ -10,7 +10,7 @@ const SKEWED: u64 = 60;
 const REFUSED: u64 = 300;
 
 /// The command that puts a new agent in its place. It loses no session.
-const RESTART: &str = "mfa-agent agent restart";
+pub const RESTART: &str = "mfa-agent agent restart";
 
 /// What an agent that answers says of itself; `started`: for this very question.
 pub fn reached(status: &Status, started: bool) -> Vec<Finding> {
@@ -129,6 +129,11 @@ pub fn health(health: Option<&Health>, desktop: bool) -> Vec<Finding> {
     findings
 }
 
+/// How a person unlocks the keyring.
+pub fn unlock(desktop: bool) -> &'static str {
+    if desktop { "seahorse, or your desktop's own window for passwords" } else { "log in to the desktop" }
+}
+
 /// The keyring, where keys are in it.
 pub fn keyring(state: &KeyringState, desktop: bool) -> Finding {
     match state {
@@ -136,11 +141,7 @@ pub fn keyring(state: &KeyringState, desktop: bool) -> Finding {
         KeyringState::Locked => Finding::warning(
             "keyring",
             "the keyring is locked, and asks for its password when a key in it is needed",
-            if desktop {
-                "seahorse, or your desktop's own window for passwords"
-            } else {
-                "log in to the desktop"
-            },
+            unlock(desktop),
         ),
         KeyringState::Missing { detail } => Finding::error(
             "keyring",

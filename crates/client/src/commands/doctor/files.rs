@@ -137,7 +137,15 @@ mod tests {
 
     fn profile(name: &str, problem: Option<Refusal>) -> Profile {
         let name = name.to_owned();
-        Profile { name, region: None, source_profile: None, role_arn: None, serial: None, problem }
+        Profile {
+            name,
+            region: None,
+            source_profile: None,
+            role_arn: None,
+            serial: None,
+            keyring_seed: false,
+            problem,
+        }
     }
 
     fn no_key(section: &str) -> Refusal {

@@ -12,18 +12,18 @@ use crate::failure::{Exit, Failure};
 use crate::iam::Iam;
 use crate::{message, output, table};
 
-/// A call to try.
+/// A call to try, on a user; none is the one whose key signs.
 struct Probe {
-    call: fn(&str) -> IamCall,
+    call: fn(Option<String>) -> IamCall,
     /// Without MFA it is to be refused; else it is one of those that lead to a session.
     needs_mfa: bool,
 }
 
 /// In this order. None of them changes anything.
 const PROBES: [Probe; 4] = [
-    Probe { call: |user| IamCall::GetUser { user: Some(user.to_owned()) }, needs_mfa: false },
-    Probe { call: |user| IamCall::ListMfaDevices { user: Some(user.to_owned()) }, needs_mfa: false },
-    Probe { call: |user| IamCall::ListAccessKeys { user: Some(user.to_owned()) }, needs_mfa: true },
+    Probe { call: |user| IamCall::GetUser { user }, needs_mfa: false },
+    Probe { call: |user| IamCall::ListMfaDevices { user }, needs_mfa: false },
+    Probe { call: |user| IamCall::ListAccessKeys { user }, needs_mfa: true },
     Probe { call: |_| IamCall::ListUsers, needs_mfa: true },
 ];
 
@@ -66,7 +66,7 @@ pub fn run(iam: &mut Iam<'_>, json: bool, color: Color) -> Result<(), Failure> {
     let user = &caller.user;
     let mut tried = Vec::new();
     for probe in PROBES {
-        let call = (probe.call)(user);
+        let call = (probe.call)(Some(user.clone()));
         tried.push(Tried {
             call: call.action(),
             denied_without_mfa: probe.needs_mfa,
@@ -76,7 +76,7 @@ pub fn run(iam: &mut Iam<'_>, json: bool, color: Color) -> Result<(), Failure> {
     }
     let mut has_device = true;
     for (probe, tried) in PROBES.iter().zip(&mut tried) {
-        match iam.try_call(&Signed::Session, &(probe.call)(user))? {
+        match iam.try_call(&Signed::Session, &(probe.call)(Some(user.clone())))? {
             Err(Refusal::NoDevice { .. }) => {
                 has_device = false;
                 break;
@@ -104,15 +104,22 @@ pub fn run(iam: &mut Iam<'_>, json: bool, color: Color) -> Result<(), Failure> {
 
 /// Whether calls are denied for want of MFA: by those calls that would be, with the key alone.
 pub fn is_in_force(iam: &mut Iam<'_>, user: &str) -> Result<bool, Failure> {
-    for probe in PROBES.iter().filter(|probe| probe.needs_mfa) {
-        if seen(iam.try_call(&Signed::LongTerm, &(probe.call)(user))?)? != Seen::Denied {
+    for call in denied_without_mfa(Some(user)) {
+        if seen(iam.try_call(&Signed::LongTerm, &call)?)? != Seen::Denied {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-fn seen(answer: Result<IamAnswer, Refusal>) -> Result<Seen, Failure> {
+/// The calls that are to be denied without MFA, on a user; none is the one whose key signs.
+pub fn denied_without_mfa(user: Option<&str>) -> impl Iterator<Item = IamCall> {
+    let probes = PROBES.iter().filter(|probe| probe.needs_mfa);
+    probes.map(move |probe| (probe.call)(user.map(str::to_owned)))
+}
+
+/// What became of a call. A failure where AWS said neither yes nor no.
+pub fn seen(answer: Result<IamAnswer, Refusal>) -> Result<Seen, Failure> {
     match answer {
         Ok(_) => Ok(Seen::Allowed),
         Err(refusal) if is_missing(&refusal) => Ok(Seen::Allowed),
