@@ -325,7 +325,7 @@ fn config(sandbox: &Sandbox) -> String {
 }
 
 /// Whether a file below a folder has this in it.
-fn is_in_files(folder: &Path, needle: &str) -> Option<PathBuf> {
+pub fn is_in_files(folder: &Path, needle: &str) -> Option<PathBuf> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()).find_map(|entry| {
         let kind = entry.file_type().unwrap();
         if kind.is_dir() {

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use aws_simulator::User;
 
-use crate::support::{ACCOUNT, Run, Sandbox, Session, Shell, key_of, tool};
+use crate::keyring::is_in_files;
+use crate::support::{ACCOUNT, Bus, Keyring, Run, Sandbox, Session, Shell, key_of, tool};
 
 fn config(sandbox: &Sandbox) -> String {
     fs::read_to_string(sandbox.home().join(".aws/config")).unwrap_or_default()
@@ -133,11 +134,13 @@ fn lead(sandbox: &Sandbox, arguments: &[&str], until: &str) -> String {
             .unwrap();
         sandbox.simulator.unused_code(&serial).unwrap()
     };
-    let answers: [Answer<'_>; 10] = [
+    let answers: [Answer<'_>; 12] = [
         ("Region for dev (? lists them) [none]: ", &typed("eu-central-1\r")),
         ("Output format for dev [json]: ", &typed("\r")),
         ("accessKeys.csv]: ", &typed("\r")),
+        ("Keep the key in the keyring? [y/N] ", &typed("y\r")),
         ("is in ~/.aws/credentials? [y/N] ", &typed("n\r")),
+        ("is in the keyring? [y/N] ", &typed("y\r")),
         ("Make it anew? [y/N] ", &typed("y\r")),
         ("Code of ", &|| sandbox.simulator.code_at(&serial(), -1)),
         ("The next code: ", &|| sandbox.simulator.code_at(&serial(), 0)),
@@ -170,8 +173,13 @@ const DONE: &str = "in every new one: mfa-agent use dev";
 
 /// All that there is to be at the end, once each.
 fn assert_set_up(sandbox: &Sandbox, bob: &User) {
+    assert_set_up_with(sandbox, &format!("[dev]\n{}", key_of(bob)));
+}
+
+/// The same, with this in the credentials file.
+fn assert_set_up_with(sandbox: &Sandbox, credentials: &str) {
     let file = |name: &str| fs::read_to_string(sandbox.home().join(name)).unwrap();
-    assert_eq!(file(".aws/credentials"), format!("[dev]\n{}", key_of(bob)));
+    assert_eq!(file(".aws/credentials"), credentials);
     let enabled: Vec<_> = devices(sandbox).into_iter().filter(|(_, enabled)| *enabled).collect();
     let [(device, _)] = &enabled[..] else { panic!("{enabled:?}") };
     assert_eq!(
@@ -256,6 +264,79 @@ fn a_kill_after_any_step_and_another_run_come_to_the_same_end() {
         }
         assert_set_up(&sandbox, &bob);
     }
+}
+
+/// What the file has of a key that is in the keyring.
+fn named(bob: &User) -> String {
+    format!("[dev]\nmfa_agent_keyring_key = {}\n", bob.access_key_id)
+}
+
+#[test]
+fn where_a_keyring_is_open_the_key_goes_there_if_the_person_likes() {
+    let (mut sandbox, bob) = newcomer();
+    use_test_tools(&mut sandbox);
+    sandbox.write(".bashrc", "alias mine=true\n");
+    let bus = Bus::start(&mut sandbox);
+    let keyring = Keyring::start(&sandbox, &bus);
+    // Killed before the answer and behind it.
+    lead(&sandbox, &[], "Keep the key in the keyring? [y/N] ");
+    let screen = lead(&sandbox, &[], "is in the keyring now");
+    assert!(screen.contains("In ~/.aws/credentials the key is in the clear."), "{screen}");
+    let screen = lead(&sandbox, &[], DONE);
+    assert!(!screen.contains("accessKeys.csv]"), "{screen}");
+    fs::remove_file(sandbox.home().join("Downloads/accessKeys.csv")).unwrap();
+    assert_eq!(keyring.lookup("access-key-id", &bob.access_key_id), bob.secret_access_key);
+    assert_set_up_with(&sandbox, &named(&bob));
+    assert_eq!(is_in_files(&sandbox.home(), &bob.secret_access_key), None);
+    let dry = sandbox.run(&["setup", "dev", "--dry-run", "--keyring"]);
+    let line = format!("✓ key     …{}, in the keyring, of user bob\n", &bob.access_key_id[16..]);
+    assert!(dry.stdout.starts_with(&line), "{dry:?}");
+
+    // Where it is locked, nobody is bothered with it.
+    keyring.lock();
+    fs::remove_file(sandbox.home().join(".aws/credentials")).unwrap();
+    sandbox.write(
+        "Downloads/accessKeys.csv",
+        &format!("Access key ID,Secret access key\n{},{}\n", bob.access_key_id, bob.secret_access_key),
+    );
+    let screen = lead(&sandbox, &[], "is in [dev] of ");
+    assert!(!screen.contains("keyring"), "{screen}");
+}
+
+#[test]
+fn who_says_keyring_has_the_key_there_also_one_of_the_file() {
+    let (mut sandbox, bob) = newcomer();
+    let bus = Bus::start(&mut sandbox);
+    let keyring = Keyring::start(&sandbox, &bus);
+    let dry = sandbox.run(&["setup", "dev", "--dry-run", "--keyring"]);
+    assert!(dry.stdout.starts_with("✗ key     none; it goes into the keyring\n"), "{dry:?}");
+    let file = sandbox.home().join("Downloads/accessKeys.csv");
+    let all =
+        ["setup", "dev", "--yes", "--keyring", "--region", "eu-central-1", "--key", file.to_str().unwrap()];
+    let run = sandbox.run(&all);
+    assert!(run.status == 3 && run.stderr.contains("is in the keyring now"), "{run:?}");
+    let credentials = || fs::read_to_string(sandbox.home().join(".aws/credentials")).unwrap();
+    assert_eq!(credentials(), named(&bob));
+
+    // Out of the file, where somebody put it back.
+    sandbox.write(".aws/credentials", &format!("# mine\n[dev]\n{}", key_of(&bob)));
+    let dry = sandbox.run(&["setup", "dev", "--dry-run", "--keyring"]);
+    let line = format!(
+        "✗ key     …{}, of user bob, in the clear; it goes into the keyring\n",
+        &bob.access_key_id[16..]
+    );
+    assert!(dry.stdout.starts_with(&line), "{dry:?}");
+    let run = sandbox.run(&["setup", "dev", "--yes", "--keyring"]);
+    assert_eq!(run.status, 3, "{run:?}");
+    assert_eq!(credentials(), format!("# mine\n{}", named(&bob)));
+    assert_eq!(keyring.lookup("access-key-id", &bob.access_key_id), bob.secret_access_key);
+
+    // Without one, nothing is written elsewhere in its place.
+    drop(keyring);
+    fs::remove_file(sandbox.home().join(".aws/credentials")).unwrap();
+    let run = sandbox.run(&all);
+    assert!(run.status == 6 && run.stderr.contains("there is no keyring"), "{run:?}");
+    assert!(!sandbox.home().join(".aws/credentials").exists());
 }
 
 #[test]

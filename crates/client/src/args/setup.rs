@@ -24,11 +24,14 @@ pub struct Setup {
     #[arg(long, value_name = "FORMAT", value_parser = OUTPUT_FORMATS)]
     pub output: Option<String>,
     /// Set region and output format alone, as `aws configure` does
-    #[arg(long, conflicts_with_all = ["key", "no_policy", "dry_run", "code"])]
+    #[arg(long, conflicts_with_all = ["key", "keyring", "no_policy", "dry_run", "code"])]
     pub settings: bool,
     /// The console's CSV file with the key, or - for stdin
     #[arg(long, value_name = "FILE|-")]
     pub key: Option<PathBuf>,
+    /// The key goes into the operating system's keyring, also one that is in the file; else that is asked where it can be
+    #[arg(long)]
+    pub keyring: bool,
     /// Leave the policy to others
     #[arg(long)]
     pub no_policy: bool,

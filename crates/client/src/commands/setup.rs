@@ -7,7 +7,7 @@ mod state;
 
 use std::path::PathBuf;
 
-use protocol::{IamAnswer, IamCall, Signed};
+use protocol::{IamAnswer, IamCall, KeyringState, Reply, Request, Signed};
 
 use super::{device, keys, policy};
 use crate::agent::{Agent, unexpected};
@@ -43,6 +43,9 @@ pub fn run(
     let state = person.look()?;
     if args.dry_run { Ok(()) } else { person.go_through(state) }
 }
+
+/// What it is to keep a key in the keyring.
+const KEYRING: &str = "In ~/.aws/credentials the key is in the clear. In the keyring it is encrypted on disk, and other tools find it by mfa-agent alone.\n";
 
 /// The profile to set up: one that need not be there yet.
 fn profile(args: &Setup, option: Option<&str>, environment: &Environment) -> Result<String, Failure> {
@@ -84,7 +87,7 @@ struct Person<'a> {
 impl Person<'_> {
     /// Shows what is there.
     fn look(&self) -> Result<State, Failure> {
-        let state = State::look(self.agent, self.profile, self.environment)?;
+        let state = State::look(self.agent, self.profile, self.args.keyring, self.environment)?;
         output::data(state.text(self.color).as_bytes())?;
         Ok(state)
     }
@@ -97,6 +100,9 @@ impl Person<'_> {
             self.key()?;
             // With the key there is more to be seen.
             state = self.look()?;
+        }
+        if state.key_in_the_clear && self.args.keyring {
+            self.import(None, true, false)?;
         }
         if !state.has_device {
             let mut iam = self.iam()?;
@@ -156,8 +162,15 @@ impl Person<'_> {
     fn key(&self) -> Result<(), Failure> {
         let mut file = self.args.key.clone();
         let mut remove_file = false;
+        let terminal = if self.args.yes { None } else { Terminal::open() };
+        let keyring = match &terminal {
+            Some(terminal) if !self.args.keyring && self.has_keyring()? => {
+                terminal.write(KEYRING);
+                interview::agrees(terminal, "Keep the key in the keyring?")?
+            }
+            _ => self.args.keyring,
+        };
         if file.is_none() {
-            let terminal = if self.args.yes { None } else { Terminal::open() };
             let terminal = terminal.ok_or_else(|| {
                 Failure::new(
                     Exit::Usage,
@@ -169,13 +182,26 @@ impl Person<'_> {
             let question = "The CSV file of the AWS console with the key, or none to type it";
             let answer = interview::line(&terminal, question, offered.as_deref().unwrap_or("none"))?;
             if answer != "none" {
-                let question = format!("Delete {answer} when the key is in ~/.aws/credentials?");
+                let place = if keyring { "the keyring" } else { "~/.aws/credentials" };
+                let question = format!("Delete {answer} when the key is in {place}?");
                 remove_file = interview::agrees(&terminal, &question)?;
                 file = Some(expanded(&answer, self.environment));
             }
         }
-        let import = KeysImport { file, user: None, keyring: false, force: false, remove_file };
+        self.import(file, keyring, remove_file)
+    }
+
+    fn import(&self, file: Option<PathBuf>, keyring: bool, remove_file: bool) -> Result<(), Failure> {
+        let import = KeysImport { file, user: None, keyring, force: false, remove_file };
         keys::import(&import, self.profile, self.environment)
+    }
+
+    /// Whether there is one that is open. Where it is locked nothing is said of it: who wants it can say so.
+    fn has_keyring(&self) -> Result<bool, Failure> {
+        match self.agent.ask(Request::Health, None)?.reply {
+            Reply::Health(health) => Ok(health.keyring == Some(KeyringState::Unlocked)),
+            _ => Ok(false),
+        }
     }
 
     /// Offers to attach the policy. Who may not is told what to give to somebody who may; the rest works without it.

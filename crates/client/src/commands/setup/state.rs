@@ -22,6 +22,8 @@ use crate::{message, regions};
 pub struct State {
     /// The profile has a long-term key, and AWS knows it.
     pub has_key: bool,
+    /// That is in AWS's files, for every program of the person's to read.
+    pub key_in_the_clear: bool,
     /// What the config file has.
     pub settings: Settings,
     /// The user has a device, and the profile names it.
@@ -35,12 +37,19 @@ pub struct State {
 
 impl State {
     /// Looks at the files, and at AWS by what the key alone may call. No code is asked for.
-    pub fn look(agent: &Agent, name: &str, environment: &Environment) -> Result<Self, Failure> {
+    /// `keyring`: the key is to be in the keyring.
+    pub fn look(
+        agent: &Agent,
+        name: &str,
+        keyring: bool,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
         let profiles = agent.profiles()?;
         let profile = profiles.iter().find(|profile| profile.name == name);
         let has_key = has_key(profile)?;
         let mut state = Self {
             has_key,
+            key_in_the_clear: false,
             settings: Settings::read(name)?,
             has_device: false,
             policy_in_force: false,
@@ -52,7 +61,7 @@ impl State {
             let mut iam = Iam::new(agent, Some(name), asker);
             let user = User::of(&mut iam)?;
             let sections = agent.sections(vec![name.to_owned(), format!("{name}{LONG_TERM}")])?;
-            state.found("key", format!("{}of user {}", last_four(&sections), user.name));
+            state.look_at_key(&sections, &user.name, keyring);
             state.look_at_settings();
             state.look_at_device(&user, profile.and_then(|profile| profile.serial.as_deref()));
             state.policy_in_force = check::is_in_force(&mut iam, &user.name)?;
@@ -62,7 +71,7 @@ impl State {
                 state.missing("policy", format!("AWS does not ask {} for MFA", user.name));
             }
         } else {
-            state.missing("key", "none");
+            state.missing("key", if keyring { "none; it goes into the keyring" } else { "none" });
             state.look_at_settings();
             state.missing("device", "not known without a key");
             state.missing("policy", "not known without a key");
@@ -86,6 +95,24 @@ impl State {
 
     fn missing(&mut self, what: &'static str, words: impl Into<String>) {
         self.findings.push(Finding::missing(what, words));
+    }
+
+    fn look_at_key(&mut self, sections: &Sections, user: &str, keyring: bool) {
+        let sections = || sections.sections.values();
+        // It wins over one of the keyring's.
+        if let Some(key) = sections().find_map(|section| section.key.as_ref()) {
+            self.key_in_the_clear = true;
+            let words = format!("…{key}, of user {user}");
+            if keyring {
+                self.missing("key", format!("{words}, in the clear; it goes into the keyring"));
+            } else {
+                self.found("key", words);
+            }
+            return;
+        }
+        let held = sections().find_map(|section| section.keyring_key.as_ref());
+        let key = held.map(|key| format!("…{key}, in the keyring, ")).unwrap_or_default();
+        self.found("key", format!("{key}of user {user}"));
     }
 
     fn look_at_settings(&mut self) {
@@ -130,10 +157,4 @@ fn has_key(profile: Option<&Profile>) -> Result<bool, Failure> {
         Some(Refusal::NoKey { .. } | Refusal::UnknownProfile { .. }) => Ok(false),
         Some(problem) => Err(message::refused(problem)),
     }
-}
-
-/// The end of the key's id, and a comma behind it.
-fn last_four(sections: &Sections) -> String {
-    let key = sections.sections.values().find_map(|section| section.key.as_ref());
-    key.map(|key| format!("…{key}, ")).unwrap_or_default()
 }
