@@ -19,6 +19,7 @@ use crate::shell::word;
 use crate::{message, regions};
 
 /// What was found.
+#[expect(clippy::struct_excessive_bools, reason = "each is a step of its own")]
 pub struct State {
     /// The profile has a long-term key, and AWS knows it.
     pub has_key: bool,
