@@ -1,7 +1,10 @@
 //! A server that nobody here wrote: the shapes of requests and answers are AWS's, not our idea of them.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
+
+use protocol::{Ask, IamAnswer, IamCall, Reply, Request, Signed};
 
 use crate::support::{Run, Sandbox, exported, tool};
 
@@ -179,4 +182,51 @@ fn a_device_is_made_and_removed_at_moto() {
     device(&["remove", "alice", "--yes", "--long-term"]);
     let left = aws(&["iam", "list-virtual-mfa-devices"]);
     assert_eq!(left["VirtualMFADevices"], serde_json::json!([]));
+}
+
+/// The calls of a rotation, in its order. `keys rotate` itself cannot be run here: its session signs them, moto gives
+/// every session the key of AWS's documentation, and knows no user by it.
+#[test]
+fn the_calls_of_a_rotation_are_what_moto_takes_and_gives() {
+    let mut sandbox = Sandbox::new();
+    let moto = Moto::start(&sandbox);
+    sandbox.set("AWS_ENDPOINT_URL", &moto.endpoint);
+    let serial = alice(&sandbox);
+    sandbox.write(".aws/config", &format!("[profile dev]\nmfa_serial = {serial}\nregion = eu-central-1\n"));
+    assert_eq!(sandbox.run(&["login", "dev", "--code", "123456"]).status, 0);
+    let refused = sandbox.run(&["keys", "rotate", "dev"]);
+    assert!(
+        refused.status == 4 && refused.stderr.contains("AKIAIOSFODNN7EXAMPLE cannot be found"),
+        "{refused:?}"
+    );
+
+    let call = |call: IamCall, signed: Signed| {
+        let profile = Some("dev".to_owned());
+        match sandbox.ask(Request::Iam { profile, call, signed, ask: Ask::Never }) {
+            Reply::Iam { answer, .. } => answer,
+            other => panic!("{other:?}"),
+        }
+    };
+    let keys = || match call(IamCall::ListAccessKeys { user: None }, Signed::LongTerm) {
+        IamAnswer::AccessKeys(keys) => {
+            keys.into_iter().map(|key| (key.id, key.active)).collect::<BTreeMap<_, _>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let before = keys();
+    let (old, _) = before.first_key_value().unwrap();
+    let IamAnswer::NewAccessKey(new) = call(IamCall::CreateAccessKey, Signed::LongTerm) else { panic!() };
+    assert_eq!(keys(), [(old.clone(), true), (new.id.clone(), true)].into());
+    let signed = Signed::Key { access_key_id: new.id.clone(), secret_access_key: new.secret.clone() };
+    let IamAnswer::CallerIdentity(identity) = call(IamCall::GetCallerIdentity, signed) else { panic!() };
+    assert_eq!(identity.user(), Some("alice"));
+    for active in [false, true, false] {
+        let answer = call(IamCall::UpdateAccessKey { id: new.id.clone(), active }, Signed::LongTerm);
+        assert!(matches!(answer, IamAnswer::Done), "{answer:?}");
+        assert_eq!(keys()[&new.id], active);
+    }
+    let used = call(IamCall::GetAccessKeyLastUsed { id: old.clone() }, Signed::LongTerm);
+    assert!(matches!(used, IamAnswer::LastUse(Some(_))), "{used:?}");
+    call(IamCall::DeleteAccessKey { id: new.id }, Signed::LongTerm);
+    assert_eq!(keys(), before);
 }

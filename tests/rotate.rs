@@ -111,9 +111,13 @@ impl<'a> Steps<'a> {
 
 /// Breaks a rotation off at each of its calls, and sees that the next one makes it whole.
 fn at_each_call(breaks: impl Fn(&mut Steps<'_>, &str)) {
+    at_each_call_of(logged_in, breaks);
+}
+
+fn at_each_call_of(begin: impl Fn() -> Sandbox, breaks: impl Fn(&mut Steps<'_>, &str)) {
     let mut broken = 0;
     for number in 0.. {
-        let sandbox = logged_in();
+        let sandbox = begin();
         let mut steps = Steps::begin(&sandbox);
         let mut action = steps.next();
         for _ in 0..number {
@@ -230,14 +234,29 @@ fn killed_at_each_call_it_ends_well() {
 }
 
 #[test]
-fn broken_off_by_silence_it_ends_well() {
+fn broken_off_by_silence_at_each_call_it_ends_well() {
+    let impatient = || {
+        let sandbox = Sandbox::new();
+        // Three seconds: a call that waits to be let go on has them, too.
+        sandbox.write(".config/mfa-agent/config.toml", "call_timeout = '3s'\n");
+        sandbox.log_in("dev");
+        sandbox.simulator.clear_calls();
+        sandbox
+    };
+    at_each_call_of(impatient, |steps, action| steps.sandbox.simulator.fault(Fault::Hang.on(action)));
+}
+
+#[test]
+fn silence_where_something_is_changed_is_told_with_what_to_do() {
     for action in ["CreateAccessKey", "DeleteAccessKey"] {
         let sandbox = logged_in();
+        sandbox.write(".config/mfa-agent/config.toml", "call_timeout = '1s'\n");
         sandbox.simulator.fault(Fault::Hang.on(action));
         let run = rotate(&sandbox);
         check(&last_two(&run), 7, &["did not answer", "mfa-agent keys"]);
         sandbox.simulator.clear_faults();
         assert_not_locked_out(&sandbox);
+        fs::remove_file(sandbox.home().join(".config/mfa-agent/config.toml")).unwrap();
         assert_eq!(rotate(&sandbox).status, 0);
         assert_whole(&sandbox);
     }
