@@ -40,6 +40,7 @@ mod roles;
 mod rotate;
 mod secrets;
 mod setup;
+mod shared_failures;
 mod shell_cases;
 mod shells;
 mod support;

@@ -25,13 +25,13 @@ pub struct Call<'a> {
 impl Call<'_> {
     /// What the failure means.
     pub fn explain(&self, error: CallError) -> Refusal {
+        if let Some(serial) = self.code_of
+            && error.is_about_the_code()
+        {
+            return Refusal::WrongCode { serial: serial.to_owned() };
+        }
         match error {
             CallError::Aws { code, message } => {
-                if let Some(serial) = self.code_of
-                    && message.contains("invalid MFA one time pass code")
-                {
-                    return Refusal::WrongCode { serial: serial.to_owned() };
-                }
                 let problem = self.problem(&code, &message);
                 Refusal::Aws { action: self.action.to_owned(), code, message, problem }
             }

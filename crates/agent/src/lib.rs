@@ -11,6 +11,7 @@ mod configuration;
 mod endpoint;
 mod environment;
 mod explain;
+mod failed_call;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod granted;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::{Ask, Refusal};
 use tokio::sync::Notify;
 
+use crate::failed_call::FailedCall;
 use crate::vault::SessionKey;
 
 /// The lines, one for each session that is wanted.
@@ -31,6 +32,8 @@ struct Line {
     waiting: Vec<Waiting>,
     /// What came of the agent's own asking, for as long as anybody waits.
     refusal: Option<Refusal>,
+    /// The latest call that failed, and the last ticket that was given out before.
+    failed: Option<(u64, FailedCall)>,
 }
 
 #[derive(Debug)]
@@ -83,6 +86,17 @@ impl Questions {
         }
         line.waiting.insert(0, Waiting { ticket, can_ask: true, asking: true, is_agent: true });
         Some(Place { questions: self.clone(), key: key.clone(), ticket })
+    }
+
+    /// Tells those who stand in line for a session that a call failed which was to bring it.
+    pub fn fail(&self, key: &SessionKey, call: FailedCall) {
+        let mut lines = self.lines();
+        let last = lines.tickets;
+        if let Some(line) = lines.of.get_mut(key) {
+            line.failed = Some((last, call));
+        }
+        drop(lines);
+        self.changed();
     }
 
     /// Whether somebody is being asked for a session.
@@ -154,6 +168,15 @@ impl Place {
         self.questions.lines().of.get(&self.key)?.refusal.clone()
     }
 
+    /// The call that failed since this one stands in line, the latest of them; none for who is being asked.
+    pub fn failed(&self) -> Option<FailedCall> {
+        let lines = self.questions.lines();
+        let line = lines.of.get(&self.key)?;
+        let (last, call) = line.failed.as_ref()?;
+        let asking = line.waiting.iter().any(|waiting| waiting.ticket == self.ticket && waiting.asking);
+        (self.ticket <= *last && !asking).then(|| call.clone())
+    }
+
     /// Resolves when no client waits any more.
     pub async fn deserted(&self) {
         loop {
@@ -184,6 +207,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failed_call::tests::unanswered;
 
     fn key(serial: &str) -> SessionKey {
         SessionKey::Mfa { key_id: "AKIA".to_owned(), serial: serial.to_owned(), endpoint: None }
@@ -227,5 +251,23 @@ mod tests {
         drop((silent, person));
         assert!(questions.ask_as_agent(&key("a")).is_some());
         assert!(questions.lines().of.is_empty());
+    }
+
+    #[test]
+    fn a_failed_call_is_told_to_the_line_but_not_to_who_is_asked_nor_to_who_comes_later() {
+        let questions = Questions::default();
+        let asked = questions.join(&key("a"), Ask::Person);
+        assert_eq!(asked.turn(), Turn::Ask);
+        let (next, silent) = (questions.join(&key("a"), Ask::Person), questions.join(&key("a"), Ask::Wait));
+        let other = questions.join(&key("b"), Ask::Person);
+        questions.fail(&key("a"), unanswered());
+        let later = questions.join(&key("a"), Ask::Person);
+        assert!(next.failed().is_some() && silent.failed().is_some());
+        assert!(asked.failed().is_none() && other.failed().is_none() && later.failed().is_none());
+        drop((asked, next, silent));
+        assert_eq!(later.turn(), Turn::Ask);
+        // Nobody waits for it.
+        questions.fail(&key("c"), unanswered());
+        assert!(questions.join(&key("c"), Ask::Person).failed().is_none());
     }
 }

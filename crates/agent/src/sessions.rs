@@ -343,9 +343,13 @@ impl Sessions {
         let after = if renew { self.number(&last) } else { 0 };
         let opened = match self.open(resolved, ask, Wanted::After(after), lasting).await {
             // What is left of a role is better than nothing.
-            Err(Refusal::NeedsMfa(_) | Refusal::MfaProcess(_) | Refusal::Seed(_))
-                if !renew && self.left(&last).is_some_and(|left| left >= needed) =>
-            {
+            Err(
+                Refusal::NeedsMfa(_)
+                | Refusal::MfaProcess(_)
+                | Refusal::Seed(_)
+                | Refusal::Network { .. }
+                | Refusal::Aws { .. },
+            ) if !renew && self.left(&last).is_some_and(|left| left >= needed) => {
                 self.confirm(&resolved.plan.profile, peer).await?;
                 return Ok(Opened::Ready(credentials(&last)?));
             }
@@ -501,6 +505,11 @@ impl Sessions {
             change.as_mut().enable();
             if self.is_there(&resolved.root, wanted)? {
                 return Ok(Opened::Ready(()));
+            }
+            let failed = place.failed();
+            let failed = failed.and_then(|call| call.meets(&resolved.sts, &resolved.plan.user.key_id));
+            if let Some(error) = failed {
+                return Err(self.login_call(resolved, resolved.duration(lasting)?).explain(error));
             }
             started_process |= self.start_source(resolved, ask, wanted, lasting);
             let failure = match place.refusal() {

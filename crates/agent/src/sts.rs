@@ -109,6 +109,13 @@ pub enum CallError {
     },
 }
 
+impl CallError {
+    /// AWS did not take the code: another one may be taken.
+    pub fn is_about_the_code(&self) -> bool {
+        matches!(self, Self::Aws { message, .. } if message.contains("invalid MFA one time pass code"))
+    }
+}
+
 /// The way to AWS. Its parts are built at the first call: an agent that was never asked for anything needs
 /// no certificates in memory.
 #[derive(Debug)]

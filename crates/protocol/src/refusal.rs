@@ -180,7 +180,8 @@ pub enum Refusal {
         message: String,
     },
 
-    /// AWS answered, and it was no.
+    /// AWS answered, and it was no. It is told to all who waited for that call, unless it is about the code, which is
+    /// [`Refusal::WrongCode`] to who sent it.
     Aws {
         /// What was called, e.g. `sts:GetSessionToken`.
         action: String,
@@ -191,7 +192,7 @@ pub enum Refusal {
         /// What it means, where that is known.
         problem: AwsProblem,
     },
-    /// AWS did not answer, or not in a way that can be understood.
+    /// AWS did not answer, or not in a way that can be understood. It is told to all who waited for that call.
     Network {
         /// What was called, e.g. `sts:GetSessionToken`.
         action: String,

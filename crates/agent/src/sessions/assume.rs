@@ -7,6 +7,7 @@ use super::{Sessions, margin};
 use crate::endpoint::Endpoint;
 use crate::environment::Service;
 use crate::explain::Call;
+use crate::failed_call::FailedCall;
 use crate::vault::{Role, SessionKey};
 
 impl Sessions {
@@ -22,7 +23,7 @@ impl Sessions {
             let duration = role_seconds(hop.duration);
             let key = SessionKey::Role { source: Box::new(source.clone()), role: Role::new(hop, duration) };
             let needed = if key == last { needed } else { 0 };
-            let _alone = self.turnstile.enter(format!("{key:?}")).await;
+            let inside = self.turnstile.enter(format!("{key:?}")).await;
             if self.left(&key).is_none_or(|left| left <= margin(&key) || left < needed) {
                 let forgets = self.state().forgets;
                 let signer = self.signer(&source, &resolved.plan.profile);
@@ -30,9 +31,15 @@ impl Sessions {
                     region: hop.region.clone().unwrap_or(resolved.sts.region.clone()),
                     ..resolved.sts.clone()
                 };
-                let assumed = match &signer {
-                    Some(signer) => self.aws.assume_role(&endpoint, signer, hop, duration, None).await,
-                    None => return Err(Refusal::NeedsMfa(resolved.question(true))),
+                let Some(signer) = signer else { return Err(Refusal::NeedsMfa(resolved.question(true))) };
+                let failed = inside.failed().and_then(|call| call.meets(&endpoint, &signer.access_key_id));
+                let assumed = if let Some(error) = failed {
+                    Err(error)
+                } else {
+                    let assumed = self.aws.assume_role(&endpoint, &signer, hop, duration, None).await;
+                    assumed.inspect_err(|error| {
+                        inside.fail(FailedCall::without_code(&endpoint, &signer, error));
+                    })
                 };
                 match assumed {
                     Ok(issued) => self.keep(&key, resolved, issued, duration, forgets),

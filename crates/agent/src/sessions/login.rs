@@ -10,6 +10,7 @@ use crate::clock::Now;
 use crate::codes;
 use crate::environment::Service;
 use crate::explain::{Call, code_is_spent};
+use crate::failed_call::FailedCall;
 use crate::keyring::Unlock;
 use crate::sts::{CallError, Mfa, Signer};
 
@@ -47,7 +48,7 @@ impl Sessions {
         }
         let duration = resolved.duration(lasting)?;
         // One login at a time for a session: who comes second with the same code finds it used, not unknown.
-        let _alone = self.turnstile.enter(format!("{:?}", resolved.root)).await;
+        let inside = self.turnstile.enter(format!("{:?}", resolved.root)).await;
         let proof = match from {
             From::Person => self.proof(resolved)?,
             From::Program => {
@@ -70,6 +71,11 @@ impl Sessions {
         let serial = resolved.serial.as_str();
         let skew = self.aws.skew().unwrap_or(0);
         let mark = self.sealer.mark(serial, code);
+        let failed =
+            inside.failed().and_then(|call| call.meets_code(&resolved.sts, &signer.access_key_id, mark));
+        if let Some(error) = failed {
+            return Err(self.login_call(resolved, duration).explain(error));
+        }
         self.state()
             .codes
             .send(mark, Now::read(), skew)
@@ -91,15 +97,10 @@ impl Sessions {
                 // The device may have been replaced: IAM is asked again.
                 self.state().devices.remove(&resolved.plan.user.key_id);
             }
-            let call = Call {
-                action: if role.is_some() { "sts:AssumeRole" } else { "sts:GetSessionToken" },
-                endpoint: resolved.sts.describe(Service::Sts),
-                code_of: Some(serial),
-                key: Some(&resolved.plan.user.origin),
-                role: role.map(|hop| (hop, duration)),
-                skew: self.aws.skew(),
-            };
-            let refusal = call.explain(error);
+            let failed = FailedCall::with_code(&resolved.sts, &signer, mark, &error);
+            self.questions.fail(&resolved.root, failed.clone());
+            inside.fail(failed);
+            let refusal = self.login_call(resolved, duration).explain(error);
             if proof.is_some() && matches!(refusal, Refusal::WrongCode { .. }) {
                 self.state().lock.wrong_code(Now::read());
             }
@@ -112,6 +113,19 @@ impl Sessions {
         let mut session = self.describe(resolved)?;
         session.reused = false;
         Ok(session)
+    }
+
+    /// The call that opens a session for so many seconds.
+    pub(super) fn login_call<'a>(&self, resolved: &'a Resolved, duration: u32) -> Call<'a> {
+        let role = resolved.plan.role_with_mfa();
+        Call {
+            action: if role.is_some() { "sts:AssumeRole" } else { "sts:GetSessionToken" },
+            endpoint: resolved.sts.describe(Service::Sts),
+            code_of: Some(&resolved.serial),
+            key: Some(&resolved.plan.user.origin),
+            role: role.map(|hop| (hop, duration)),
+            skew: self.aws.skew(),
+        }
     }
 
     /// Resolves when no code is on its way to AWS.

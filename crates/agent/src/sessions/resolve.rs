@@ -10,6 +10,7 @@ use crate::configuration::Configuration;
 use crate::endpoint::{Endpoint, Partition};
 use crate::environment::Service;
 use crate::explain::Call;
+use crate::failed_call::FailedCall;
 use crate::keyring::Unlock;
 use crate::profile::{self, ConfigFiles, Plan, ROLE_BOUNDS, ROLE_SECONDS, Serial};
 use crate::sts::{CallError, Limits, Signer};
@@ -98,7 +99,7 @@ impl Sessions {
         plan: &Plan,
         partition: Partition,
     ) -> Result<String, Refusal> {
-        let _alone = self.turnstile.enter(format!("device of {}", plan.user.key_id)).await;
+        let inside = self.turnstile.enter(format!("device of {}", plan.user.key_id)).await;
         if let Some(serial) = self.known_serial(plan) {
             return Ok(serial);
         }
@@ -107,7 +108,14 @@ impl Sessions {
             Endpoint::new(&self.environment, Service::Iam, &plan.user.profile, &plan.user.target, partition)?;
         let signer = Signer::from(self.open_key(files, &plan.user, Unlock::Never).await?);
         let call = IamCall::ListMfaDevices { user: None };
-        let devices = match self.aws.iam(&endpoint, &signer, &call).await {
+        let failed = inside.failed().and_then(|call| call.meets(&endpoint, &signer.access_key_id));
+        let listed = match failed {
+            Some(error) => Err(error),
+            None => self.aws.iam(&endpoint, &signer, &call).await.inspect_err(|error| {
+                inside.fail(FailedCall::without_code(&endpoint, &signer, error));
+            }),
+        };
+        let devices = match listed {
             Ok(IamAnswer::MfaDevices(devices)) => devices,
             Ok(_) => return Err(Refusal::Internal),
             Err(CallError::Aws { code, message }) if code.starts_with("AccessDenied") => {
