@@ -103,7 +103,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unclear {
     /// To Python it is the end of a line, to the SDKs a character like any other.
-    #[error("line {line}: a carriage return in the middle of it")]
+    #[error("line {line}: a carriage return without a line feed behind it")]
     LoneReturn {
         /// The line, counted from 1.
         line: usize,
@@ -119,8 +119,8 @@ pub enum Unclear {
 impl Document {
     /// A file's text.
     pub fn new(kind: Kind, text: Zeroizing<String>) -> Result<Self, Unclear> {
-        for (number, line) in text.trim_start_matches(BYTE_ORDER_MARK).split('\n').enumerate() {
-            let line = line.strip_suffix('\r').unwrap_or(line);
+        for (number, line) in text.trim_start_matches(BYTE_ORDER_MARK).split_inclusive('\n').enumerate() {
+            let line = line.strip_suffix("\r\n").unwrap_or(line);
             if line.contains('\r') {
                 return Err(Unclear::LoneReturn { line: number + 1 });
             }

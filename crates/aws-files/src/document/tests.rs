@@ -143,7 +143,10 @@ fn what_no_reader_would_read_back_is_refused() {
         assert_eq!(document.set(name, "a", "1"), Err(NotSettable::Name(name.to_owned())), "{name:?}");
     }
     document.set("dev", "a", "x#y;z = 'ä'").unwrap();
-    assert!(Document::new(Kind::Config, Zeroizing::new("[a]\nb = 1\r2\n".to_owned())).is_err());
+    for (text, line) in [("[a]\nb = 1\r2\n", 2), ("[a]\r\nb = 1\r", 2), ("[a]\r\n\r", 2), ("\r[a]\n", 1)] {
+        let read = Document::new(Kind::Config, Zeroizing::new(text.to_owned()));
+        assert_eq!(read.err(), Some(Unclear::LoneReturn { line }), "{text:?}");
+    }
 }
 
 #[test]
