@@ -17,18 +17,20 @@ impl Sessions {
         min_ttl: Option<u32>,
     ) -> Option<Credentials> {
         self.refuse_if_locked().ok()?;
+        let configuration = self.configuration().ok()?;
         let files = self.files().await.ok()?;
-        let name = match profile {
-            Some(profile) => profile.to_owned(),
-            None => self.default_profile(&files).ok()?,
+        let plan = match profile {
+            Some(profile) => profile::plan(&files, profile),
+            None => self.default_profile(&files).and_then(|profile| profile::plan(&files, &profile)),
         };
+        let plan = plan.ok()?;
         // To look the device up is a call.
-        self.known_serial(&profile::plan(&files, &name).ok()?)?;
-        let resolved = self.resolve(Some(&name)).await.ok()?;
+        self.known_serial(&plan)?;
+        let resolved = self.resolve_plan(configuration, files, plan, true).await.ok()?;
         let last = resolved.last();
         let left = self.left(&last)?;
         let lasts = left > margin(&last) && left >= resolved.needed(min_ttl).ok()?;
-        let given = lasts && self.may_give_unasked(&resolved.plan.profile, peer);
+        let given = lasts && self.may_give_unasked(&resolved.configuration, &resolved.plan.profile, peer);
         if given { self.give(&resolved, &last, replaces).ok() } else { None }
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{DESKTOP, Sessions};
 use crate::child::Trouble;
 use crate::clock::{Deadline, Now};
+use crate::configuration::Configuration;
 use crate::journal::Peer;
 use crate::platform::{self, Process};
 use crate::prompter::{self, Answer, Dialog, Wanted, plain};
@@ -168,8 +169,8 @@ impl Sessions {
     }
 
     /// Whether a profile's credentials may be given to a program without a question.
-    pub(super) fn may_give_unasked(&self, profile: &str, peer: &Peer) -> bool {
-        self.configuration().is_ok_and(|own| !own.confirm(profile)) || self.has_confirmed(profile, peer)
+    pub(super) fn may_give_unasked(&self, configuration: &Configuration, profile: &str, peer: &Peer) -> bool {
+        !configuration.confirm(profile) || self.has_confirmed(profile, peer)
     }
 
     /// A person typed a code for a profile, there where this program runs: that is consent.

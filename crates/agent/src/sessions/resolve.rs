@@ -53,7 +53,8 @@ impl Sessions {
         self.resolve_plan(configuration, files, plan, false).await
     }
 
-    async fn resolve_plan(
+    /// Works out which session a plan comes down to.
+    pub(super) async fn resolve_plan(
         &self,
         configuration: Configuration,
         files: Arc<ConfigFiles>,
