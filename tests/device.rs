@@ -10,7 +10,7 @@ use aws_simulator::{Fault, User};
 use protocol::{Ask, IamAnswer, IamCall, Refusal, Reply, Request, Secret, Signed};
 
 use crate::errors::check;
-use crate::secrets::{is_root, left_in_memory};
+use crate::secrets::{is_root, left_in_memory, seed_in_memory};
 use crate::support::{ACCOUNT, Run, Sandbox, Screen, key_of, tool, wait_until};
 
 /// The actions that AWS was asked for since the last look.
@@ -518,6 +518,41 @@ fn a_lost_answer_is_looked_up_and_nothing_is_done_twice() {
     let run = add(&sandbox, "bob", &[]);
     assert_eq!(run.status, 7, "{run:?}");
     assert_eq!(sandbox.simulator.calls_of("CreateVirtualMFADevice").len(), 1);
+}
+
+#[test]
+fn a_seed_stays_in_the_clients_memory_no_longer_than_it_is_shown() {
+    if !is_root() {
+        return;
+    }
+    // While it waits for the codes of a line that was printed, nobody needs it any more.
+    let (sandbox, _) = newcomer();
+    let adding = Adding::start(&sandbox, &[]);
+    let seed = adding.line.split(['=', '&']).nth(1).unwrap().to_owned();
+    let pid = i32::try_from(adding.client.id()).unwrap();
+    let mut found = Vec::new();
+    wait_until(&format!("no seed: {found:?}"), || {
+        found = seed_in_memory(pid, &seed);
+        found.is_empty()
+    });
+    assert_eq!(adding.codes(&pair(&sandbox, &serial("bob"))).status, 0);
+
+    // On the screen, key s shows it in the other form: so there it is, once.
+    let (sandbox, _) = newcomer();
+    let terminal = sandbox.terminal(&["device", "add", "--profile", "dev"]);
+    terminal.wait_for("Code of bob:");
+    let seed = sandbox.simulator.seed(&serial("bob"));
+    for _ in 0..3 {
+        let shown = terminal.screen().len();
+        let mut found = Vec::new();
+        wait_until("one seed", || {
+            found = seed_in_memory(terminal.pid(), &seed);
+            // Its two halves.
+            found.len() == 2
+        });
+        terminal.type_in("s");
+        terminal.wait_for_after(shown, "Code of bob:");
+    }
 }
 
 /// What a decoder of QR codes sees on a screen.

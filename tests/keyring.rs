@@ -373,7 +373,7 @@ fn a_seed_in_the_keyring_gives_the_codes_and_stays_nowhere_else() {
 }
 
 /// What a base32 text stands for (RFC 4648), in whole bytes.
-fn decoded(base32: &str) -> Vec<u8> {
+pub fn decoded(base32: &str) -> Vec<u8> {
     let bits = base32.bytes().flat_map(|byte| {
         let value = if byte.is_ascii_digit() { byte - b'2' + 26 } else { byte - b'A' };
         (0..5).rev().map(move |bit| value >> bit & 1)

@@ -270,6 +270,23 @@ fn last_two(run: &Run) -> Run {
 }
 
 #[test]
+fn a_new_key_that_is_stored_is_in_the_clients_memory_no_more() {
+    if !is_root() {
+        return;
+    }
+    let sandbox = logged_in();
+    let mut steps = Steps::begin(&sandbox);
+    while steps.next().expect("the old key is put away") != "UpdateAccessKey" {
+        steps.go_on();
+    }
+    let (_, secret) = stored(&sandbox, "dev");
+    let pid = i32::try_from(steps.client.id()).unwrap();
+    assert_eq!(left_in_memory(pid, &[("the new secret", secret)]), []);
+    assert_eq!(steps.finish().status, 0);
+    assert_whole(&sandbox);
+}
+
+#[test]
 fn a_second_key_of_the_user_is_not_deleted_unless_the_person_says_so() {
     let sandbox = logged_in();
     let (other, secret) = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use protocol::{Reply, Request};
 
+use crate::keyring::decoded;
 use crate::support::memory::Memory;
 use crate::support::{Run, Sandbox, exported, tool, wait_until};
 use crate::tls::over_tls;
@@ -213,6 +214,30 @@ fn in_memory(pid: i32, needles: &[(&'static str, String)]) -> Vec<(&'static str,
     };
     let places = needles.iter().map(|(name, needle)| (*name, found(needle)));
     places.filter(|(_, places)| !places.is_empty()).collect()
+}
+
+/// Where the seed of a device is in a process's memory: any half of its base32, which is in `otpauth://` lines too, of its
+/// bytes, or of the bits that a QR code has of it.
+pub fn seed_in_memory(pid: i32, seed: &str) -> Vec<String> {
+    let memory = Memory::read(pid);
+    let halves = |bytes: &[u8]| {
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        [memory.places(first), memory.places(second)].concat()
+    };
+    let mut found = [halves(seed.as_bytes()), halves(&decoded(seed))].concat();
+    found.extend(in_qr_codes(seed).iter().flat_map(|bytes| halves(bytes)));
+    found
+}
+
+/// Capitals and digits as a QR code packs them, two in eleven bits, wherever in a byte they begin. The bytes at the ends,
+/// which are not theirs alone, are left out.
+fn in_qr_codes(text: &str) -> Vec<Vec<u8>> {
+    let value = |byte: u8| u16::from(if byte.is_ascii_digit() { byte - b'0' } else { byte - b'A' + 10 });
+    let pairs = text.as_bytes().chunks_exact(2).map(|pair| value(pair[0]) * 45 + value(pair[1]));
+    let bits: Vec<u8> =
+        pairs.flat_map(|pair| (0..11).rev().map(move |bit| (pair >> bit & 1) as u8)).collect();
+    let byte = |bits: &[u8]| bits.iter().fold(0, |byte, bit| byte << 1 | bit);
+    (0..8).map(|first| bits[first..].chunks_exact(8).map(byte).collect()).collect()
 }
 
 /// The same once the agent has come to rest: who has its answer may be ahead of who gave it.

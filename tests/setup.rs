@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use aws_simulator::User;
 
 use crate::keyring::is_in_files;
+use crate::secrets::{is_root, left_in_memory, seed_in_memory};
 use crate::support::{ACCOUNT, Bus, Keyring, Run, Sandbox, Session, Shell, key_of, tool};
 
 fn config(sandbox: &Sandbox) -> String {
@@ -118,6 +119,11 @@ type Answer<'a> = (&'a str, &'a dyn Fn() -> String);
 /// Runs `setup` in a terminal and answers its questions, until the screen shows `until`; there it is killed, unless it
 /// is done. What was on the screen comes back.
 fn lead(sandbox: &Sandbox, arguments: &[&str], until: &str) -> String {
+    lead_and_look(sandbox, arguments, until, |_| ())
+}
+
+/// The same, with a look at the process before it is killed.
+fn lead_and_look(sandbox: &Sandbox, arguments: &[&str], until: &str, look: impl FnOnce(i32)) -> String {
     // The device that is being added: the last one made.
     let serial = || {
         let made = sandbox.simulator.calls_of("CreateVirtualMFADevice");
@@ -158,6 +164,7 @@ fn lead(sandbox: &Sandbox, arguments: &[&str], until: &str) -> String {
             questions.iter().filter_map(|words| Some((screen[seen..].find(words)?, *words))).min().unwrap();
         seen += at + question.len();
         if question == until {
+            look(terminal.pid());
             terminal.kill();
             return terminal.screen();
         }
@@ -170,6 +177,23 @@ fn lead(sandbox: &Sandbox, arguments: &[&str], until: &str) -> String {
 }
 
 const DONE: &str = "in every new one: mfa-agent use dev";
+
+#[test]
+fn behind_its_step_no_secret_and_no_seed_is_in_its_memory() {
+    if !is_root() {
+        return;
+    }
+    let (sandbox, bob) = newcomer();
+    let key = [("the key", bob.secret_access_key.clone())];
+    lead_and_look(&sandbox, &[], "Code of ", |pid| assert_eq!(left_in_memory(pid, &key), []));
+    lead_and_look(&sandbox, &[], "MFA code for dev", |pid| {
+        let devices = sandbox.simulator.devices();
+        let (serial, _) = devices.iter().find(|(serial, on)| *on && *serial != sandbox.serial).unwrap();
+        let seed = sandbox.simulator.seed(serial);
+        assert_eq!(left_in_memory(pid, &key), []);
+        assert_eq!(seed_in_memory(pid, &seed), [""; 0]);
+    });
+}
 
 /// All that there is to be at the end, once each.
 fn assert_set_up(sandbox: &Sandbox, bob: &User) {

@@ -112,6 +112,11 @@ impl Terminal {
         (&*self.pty).write_all(text.as_bytes()).unwrap();
     }
 
+    /// The program's process.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap()
+    }
+
     /// Ends the program as nobody can refuse.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -40,8 +40,7 @@ pub fn run(iam: &mut Iam<'_>, user: &mut User, args: &DeviceAdd) -> Result<bool,
         wanted = make_way(iam, user, args, &wanted, &half_done)?;
     }
     let (serial, seed) = create(iam, user, &wanted)?;
-    let enabled = show_and_enable(iam, user, args, &serial, &seed);
-    drop(seed);
+    let enabled = show_and_enable(iam, user, args, &serial, seed);
     if let Err(failure) = enabled {
         // Nobody can read its key again. Where it may not be deleted, the next run finds it.
         let _ = user.call(iam, &IamCall::DeleteVirtualMfaDevice { serial });
@@ -111,15 +110,16 @@ fn show_and_enable(
     user: &mut User,
     args: &DeviceAdd,
     serial: &str,
-    seed: &Secret,
+    seed: Secret,
 ) -> Result<(), Failure> {
     let key = Key::new(&user.name, &user.account, seed);
     let mut attempt = |codes| enable(iam, user, serial, codes);
     if args.stdin {
-        let mut line = output::WipedBytes::with_capacity(key.uri().len() + 1);
-        line.push(key.uri().as_bytes());
+        let mut line = key.uri();
         line.push(b"\n");
         output::data(line.bytes())?;
+        // Whoever makes the codes has it now, and may take long.
+        drop((line, key));
         return codes::from_stdin(&mut attempt);
     }
     codes::with_key(name(serial), &key, &mut attempt)

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use protocol::{CODE_DIGITS, Refusal, Secret};
-use zeroize::Zeroizing;
 
 use crate::environment::writes_unicode;
 use crate::failure::{Exit, Failure};
+use crate::output::WipedBytes;
 use crate::platform::{self, Terminal};
 use crate::prompt::{Entry, Note, Prompt};
 use crate::qr::Qr;
@@ -67,7 +67,7 @@ pub fn from_person(terminal: &mut Terminal, name: &str, attempt: &mut Try<'_>) -
 }
 
 /// Shows what the app needs, and asks for its codes. Whatever comes of it, nothing of it stays on the terminal.
-pub fn with_key(name: &str, key: &Key<'_>, attempt: &mut Try<'_>) -> Result<(), Failure> {
+pub fn with_key(name: &str, key: &Key, attempt: &mut Try<'_>) -> Result<(), Failure> {
     let mut screen = Screen::open(terminal()?)?;
     let mut stage = Shown { key, view: View::Picture, row: 1 };
     stage.draw(&screen.terminal);
@@ -146,11 +146,11 @@ fn next_step() -> Instant {
     Instant::now() + Duration::from_secs(STEP).saturating_sub(passed)
 }
 
-/// What makes an app a device.
-pub struct Key<'a> {
-    uri: Zeroizing<String>,
-    seed: &'a Secret,
-    qr: Option<Qr>,
+/// What makes an app a device. While it waits for codes, the seed is there once: what is shown is made when it is shown.
+pub struct Key {
+    /// What stands before the seed in the line.
+    before: String,
+    seed: Secret,
 }
 
 #[derive(Clone, Copy)]
@@ -159,29 +159,32 @@ enum View {
     Text,
 }
 
-impl<'a> Key<'a> {
+impl Key {
     /// The key of a user in an account, as apps read it.
-    pub fn new(user: &str, account: &str, seed: &'a Secret) -> Self {
-        let before = format!("otpauth://totp/AWS:{}@{account}?secret=", escaped(user));
-        let parts = [&before, seed.expose().trim_end_matches('='), "&issuer=AWS"];
-        // Of full size from the start: a text that grows leaves copies behind.
-        let mut uri = Zeroizing::new(String::with_capacity(parts.map(str::len).iter().sum()));
-        for part in parts {
-            uri.push_str(part);
-        }
-        Self { uri, seed, qr: Qr::new(&parts) }
+    pub fn new(user: &str, account: &str, seed: Secret) -> Self {
+        Self { before: format!("otpauth://totp/AWS:{}@{account}?secret=", escaped(user)), seed }
     }
 
     /// The line that password managers and QR codes hold.
-    pub fn uri(&self) -> &str {
-        &self.uri
+    pub fn uri(&self) -> WipedBytes {
+        let parts = self.parts();
+        // Room for the end of the line, too.
+        let mut uri = WipedBytes::with_capacity(parts.map(str::len).iter().sum::<usize>() + 1);
+        for part in parts {
+            uri.push(part.as_bytes());
+        }
+        uri
+    }
+
+    fn parts(&self) -> [&str; 3] {
+        [&self.before, self.seed.expose().trim_end_matches('='), "&issuer=AWS"]
     }
 }
 
 /// The key on the second screen, and the questions below it, always in the same lines: what scrolls goes into the
 /// history where there is no second screen.
 struct Shown<'a> {
-    key: &'a Key<'a>,
+    key: &'a Key,
     view: View,
     /// The line of the words below it, from 1.
     row: usize,
@@ -220,9 +223,9 @@ impl Shown<'_> {
             wide <= columns && high + LINES_BELOW <= rows
         };
         if matches!(self.view, View::Picture) {
-            let qr = self.key.qr.as_ref().filter(|_| can);
-            let margin = |qr| MARGINS.into_iter().find(|margin| fits(qr, *margin));
-            if let Some((qr, margin)) = qr.and_then(|qr| Some((qr, margin(qr)?))) {
+            let qr = if can { Qr::new(&self.key.parts()) } else { None };
+            let margin = |qr: &Qr| MARGINS.into_iter().find(|margin| fits(qr, *margin));
+            if let Some((qr, margin)) = qr.and_then(|qr| margin(&qr).map(|margin| (qr, margin))) {
                 terminal.write(&qr.draw(margin));
                 self.row += qr.size(margin).1;
                 return;
@@ -244,8 +247,11 @@ impl Shown<'_> {
             self.write(terminal, "\n");
         }
         self.write(terminal, "\nor this line, for a password manager:\n\n");
-        terminal.write(&self.key.uri);
-        self.row += self.key.uri.len().saturating_sub(1) / columns;
+        let parts = self.key.parts();
+        for part in parts {
+            terminal.write(part);
+        }
+        self.row += parts.map(str::len).iter().sum::<usize>().saturating_sub(1) / columns;
         self.write(terminal, "\n\n");
     }
 
@@ -316,8 +322,8 @@ mod tests {
     fn a_key_is_written_as_apps_read_it() {
         let seed = Secret::new("JBSWY3DPEHPK3PXP".to_owned());
         assert_eq!(
-            Key::new("a+b,c=d@e.example", "111122223333", &seed).uri(),
-            "otpauth://totp/AWS:a%2Bb%2Cc%3Dd@e.example@111122223333?secret=JBSWY3DPEHPK3PXP&issuer=AWS"
+            Key::new("a+b,c=d@e.example", "111122223333", seed).uri().bytes(),
+            b"otpauth://totp/AWS:a%2Bb%2Cc%3Dd@e.example@111122223333?secret=JBSWY3DPEHPK3PXP&issuer=AWS"
         );
     }
 }

@@ -43,6 +43,8 @@ pub fn run(args: &KeysRotate, option: Option<&str>, environment: &Environment) -
     let new = rotation.create(&keys)?;
     rotation.prove(&new)?;
     let old = rotation.stored.replace(&agent, &new)?;
+    // From here on the agent reads it where it is stored.
+    drop(new);
     rotation.retire(&old).map_err(|failure| rotation.to_be_taken_up(failure))
 }
 
