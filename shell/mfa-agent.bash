@@ -113,7 +113,8 @@ __mfa_agent_reckon() {
     '' | *[!0-9]* | ????????????*)
       # No end is known: the lease alone tells.
       __mfa_agent_next=99999999999
-      MFA_AGENT_PROMPT=${MFA_AGENT_PROFILE-}
+      __mfa_agent_name
+      MFA_AGENT_PROMPT=$__mfa_agent_shown
       \builtin return 0
       ;;
   esac
@@ -131,13 +132,20 @@ __mfa_agent_reckon() {
       [[ $__mfa_agent_next -lt $((10#$__mfa_agent_asked)) ]] || __mfa_agent_next=$((10#$__mfa_agent_asked))
       ;;
   esac
+  __mfa_agent_name
   if [[ ${AWS_ACCESS_KEY_ID-}${AWS_CONTAINER_CREDENTIALS_FULL_URI-} == '' ]]; then
-    MFA_AGENT_PROMPT=${MFA_AGENT_PROFILE-}
+    MFA_AGENT_PROMPT=$__mfa_agent_shown
   elif [[ $__mfa_agent_left -ge 3600 ]]; then
-    MFA_AGENT_PROMPT="${MFA_AGENT_PROFILE-} $((__mfa_agent_left / 3600))h$((__mfa_agent_left / 60 % 60))m"
+    MFA_AGENT_PROMPT="$__mfa_agent_shown $((__mfa_agent_left / 3600))h$((__mfa_agent_left / 60 % 60))m"
   else
-    MFA_AGENT_PROMPT="${MFA_AGENT_PROFILE-} $((__mfa_agent_left / 60))m"
+    MFA_AGENT_PROMPT="$__mfa_agent_shown $((__mfa_agent_left / 60))m"
   fi
+}
+
+# The profile as the prompt shows it: of a role that was named by its ARN, the role's name.
+__mfa_agent_name() {
+  __mfa_agent_shown=${MFA_AGENT_PROFILE-}
+  case $__mfa_agent_shown in *,arn:*:role/*) __mfa_agent_shown=${__mfa_agent_shown##*/} ;; esac
 }
 
 # `mfa-agent use` acts on this shell; everything else is the program's own. Not `mfa-agent() {`: an alias of that
@@ -184,6 +192,9 @@ __mfa_agent_complete() {
   if [[ ${COMP_CWORD:-0} -eq 1 ]]; then
     # shellcheck disable=SC2207
     COMPREPLY=($(IFS=' ' \builtin compgen -W 'agent aws-mfa completions console credential-process device doctor env exec init keys lock login logout man policy profiles setup status unlock use why' -- "${COMP_WORDS[1]-}"))
+  elif [[ ${COMP_WORDS[COMP_CWORD-1]-} == --source ]]; then
+    # shellcheck disable=SC2207
+    COMPREPLY=($(\builtin compgen -W "$("$__mfa_agent_bin" hook profiles 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]-}"))
   elif [[ ${COMP_WORDS[COMP_CWORD-1]-} == --region ]]; then
     # shellcheck disable=SC2207
     COMPREPLY=($(\builtin compgen -W "$("$__mfa_agent_bin" hook regions 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]-}"))

@@ -67,7 +67,8 @@ if status is-interactive
     # Works out $MFA_AGENT_PROMPT. Fails once the time is up.
     function __mfa_agent_reckon
         builtin test -z "$__mfa_agent_ask"; or return 1
-        set -g MFA_AGENT_PROMPT $MFA_AGENT_PROFILE
+        # Of a role that was named by its ARN, the role's name.
+        set -g MFA_AGENT_PROMPT (builtin string replace -r '^[^,]*,arn:.*:role/(.*/)?' '' -- "$MFA_AGENT_PROFILE")
         # Without an end the lease alone tells.
         builtin string match -qr '^[0-9]{1,11}$' -- "$MFA_AGENT_EXP"; or return 0
         # The lease's time is the session's end; where there is none of ours, the age of `/` tells the time of day.
@@ -86,7 +87,7 @@ if status is-interactive
         set -q AWS_ACCESS_KEY_ID; or set -q AWS_CONTAINER_CREDENTIALS_FULL_URI; or return 0
         set -l time (builtin math --scale=0 "-($left) / 3600"; builtin math --scale=0 "-($left) % 3600 / 60")
         builtin test $time[1] -gt 0; and set time[1] $time[1]h; or set -e time[1]
-        set -g MFA_AGENT_PROMPT "$MFA_AGENT_PROFILE "(builtin string join '' -- $time)m
+        set -g MFA_AGENT_PROMPT "$MFA_AGENT_PROMPT "(builtin string join '' -- $time)m
         return 0
     end
 
@@ -122,5 +123,6 @@ if status is-interactive
     complete -c mfa-agent -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from import' -F
     complete -c mfa-agent -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from attach check detach print' -a 'attach check detach print'
     complete -c mfa-agent -n '__fish_seen_subcommand_from setup' -l region -x -a '(command $__mfa_agent_bin hook regions 2>/dev/null)'
+    complete -c mfa-agent -n '__fish_seen_subcommand_from agent console credential-process env exec login logout status use why' -l source -x -a '(command $__mfa_agent_bin hook profiles 2>/dev/null)'
     complete -c mfa-agent -n '__fish_seen_subcommand_from console credential-process doctor env login logout setup status unlock use why' -a '(command $__mfa_agent_bin hook profiles 2>/dev/null)'
 end

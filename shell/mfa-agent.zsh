@@ -68,10 +68,13 @@ __mfa_agent_reckon() {
     __mfa_agent_next=0
     \builtin return 1
   fi
+  # Of a role that was named by its ARN, the role's name.
+  \builtin local name=${MFA_AGENT_PROFILE-}
+  [[ $name != *,arn:*:role/* ]] || name=${name##*/}
   if [[ ${MFA_AGENT_EXP-} != <1-99999999999> ]]; then
     # No end is known: the lease alone tells.
     __mfa_agent_next=99999999999
-    \builtin typeset -g MFA_AGENT_PROMPT=${MFA_AGENT_PROFILE-}
+    \builtin typeset -g MFA_AGENT_PROMPT=$name
     \builtin return 0
   fi
   \builtin local -i left='MFA_AGENT_EXP - EPOCHSECONDS'
@@ -85,11 +88,11 @@ __mfa_agent_reckon() {
     ((__mfa_agent_next < look)) || __mfa_agent_next=$look
   fi
   if [[ -z ${AWS_ACCESS_KEY_ID-}${AWS_CONTAINER_CREDENTIALS_FULL_URI-} ]]; then
-    \builtin typeset -g MFA_AGENT_PROMPT=${MFA_AGENT_PROFILE-}
+    \builtin typeset -g MFA_AGENT_PROMPT=$name
   elif ((left >= 3600)); then
-    \builtin typeset -g MFA_AGENT_PROMPT="${MFA_AGENT_PROFILE-} $((left / 3600))h$((left / 60 % 60))m"
+    \builtin typeset -g MFA_AGENT_PROMPT="$name $((left / 3600))h$((left / 60 % 60))m"
   else
-    \builtin typeset -g MFA_AGENT_PROMPT="${MFA_AGENT_PROFILE-} $((left / 60))m"
+    \builtin typeset -g MFA_AGENT_PROMPT="$name $((left / 60))m"
   fi
   \builtin return 0
 }
@@ -124,6 +127,8 @@ __mfa_agent_complete() {
   \builtin emulate -L zsh
   if ((CURRENT == 2)); then
     compadd agent aws-mfa completions console credential-process device doctor env exec init keys lock login logout man policy profiles setup status unlock use why
+  elif [[ ${words[CURRENT-1]} == --source ]]; then
+    compadd -- ${(f)"$("$__mfa_agent_bin" hook profiles 2>/dev/null)"}
   elif [[ ${words[CURRENT-1]} == --region ]]; then
     compadd -- ${(f)"$("$__mfa_agent_bin" hook regions 2>/dev/null)"}
   else

@@ -29,6 +29,7 @@ mod lock_on;
 mod login;
 mod mfa_process;
 mod moto;
+mod named_roles;
 mod notifications;
 mod packaging;
 mod policy;

@@ -105,6 +105,15 @@ fn a_session_and_a_role_come_from_moto() {
     let role = sandbox.run(&["env", "ops", "--no-prompt"]);
     assert_eq!(role.status, 0, "{role:?}");
     let variables = exported(&role.stdout, &[]);
+    // The same by its ARN.
+    let arn = "arn:aws:iam::123456789012:role/ops";
+    let named = sandbox.run(&["env", arn, "--source", "dev", "--no-prompt"]);
+    assert_eq!(named.status, 0, "{named:?}");
+    let named = exported(&named.stdout, &[]);
+    assert_eq!(
+        (named["MFA_AGENT_PROFILE"].as_str(), named["AWS_REGION"].as_str()),
+        ("dev,arn:aws:iam::123456789012:role/ops", "eu-central-1")
+    );
     // What came out works in AWS's own client.
     let identity = Run::of(
         sandbox

@@ -48,6 +48,7 @@ fn bash_completes_commands_options_and_profiles() {
     completes(&complete(&["env", ""]), &["dev"], &["[PROFILE]"]);
     completes(&complete(&["env", "--no"]), &["--no-prompt"], &["dev"]);
     completes(&complete(&["status", "--profile", ""]), &["dev"], &["--json"]);
+    completes(&complete(&["exec", "--source", ""]), &["dev"], &["--json"]);
     completes(&complete(&["agent", "re"]), &["restart"], &["dev"]);
     completes(&complete(&["init", ""]), &["bash", "fish", "zsh"], &["dev"]);
 }

@@ -265,6 +265,7 @@ fn case_46_a_hostile_environment_is_not_evaluated() {
             "__mfa_agent_code",
             "__mfa_agent_seconds",
             "__mfa_agent_offset",
+            "__mfa_agent_shown",
             "__mfa_agent_ticks",
             "MFA_AGENT_PROFILE",
             "MFA_AGENT_PROMPT",

@@ -6,7 +6,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use protocol::{CALL_SECONDS, Refusal, SESSION_SECONDS, TerminalNotification};
+use protocol::{CALL_SECONDS, NamedRole, Refusal, SESSION_SECONDS, TerminalNotification};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::platform;
@@ -121,9 +121,22 @@ pub struct ProfileConfiguration {
 }
 
 impl Configuration {
-    /// Whether the person must say yes before a profile's credentials are given out.
+    /// Whether the person must say yes before a profile's credentials are given out. A role that is named by its ARN
+    /// is given out no more easily than the profile that it is assumed from.
     pub fn confirm(&self, profile: &str) -> bool {
-        self.profile.get(profile).and_then(|settings| settings.confirm).unwrap_or(self.confirm)
+        self.settings(profile, |settings| settings.confirm).unwrap_or(self.confirm)
+    }
+
+    /// How long the session shall last that a code opens for a profile, in seconds.
+    pub fn duration(&self, profile: &str) -> Option<u32> {
+        self.settings(profile, |settings| settings.duration)
+    }
+
+    /// A profile's own setting; of a role that is named by its ARN, else that of the profile that it is assumed from.
+    fn settings<T>(&self, profile: &str, get: impl Fn(&ProfileConfiguration) -> Option<T>) -> Option<T> {
+        let source = NamedRole::of(profile).and_then(|role| role.source);
+        let names = [Some(profile), source].into_iter().flatten();
+        names.filter_map(|name| self.profile.get(name)).find_map(get)
     }
 
     /// Reads the file; one that is not there is an empty one.

@@ -8,6 +8,7 @@ mod native;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::role::shown;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Deadline, Now};
@@ -342,6 +343,7 @@ fn enumerate(names: &[String]) -> String {
 
 /// A name without what would break or turn around the line it is shown in.
 fn presentable(name: &str) -> String {
+    let name = shown(name);
     let harmless = |character: char| match character {
         '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
         character if character.is_control() => '\u{fffd}',
@@ -356,7 +358,7 @@ fn presentable(name: &str) -> String {
 
 /// Whether a shell takes a name as it is.
 fn is_plain(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/@:+-".contains(&byte))
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/@:+=,-".contains(&byte))
 }
 
 /// `90 s`, `10 min`, `1 h 5 min`.

@@ -5,8 +5,8 @@ mod plan;
 
 pub use files::{ConfigFiles, ForeignCommand, LongTermKey};
 pub use plan::{
-    Hop, Plan, ROLE_BOUNDS, ROLE_SECONDS, RoleContext, Serial, Target, User, last_four, list, plan,
-    plan_aws_mfa, plan_without_device, region, sections, target, wins_over_live,
+    Hop, Plan, ROLE_BOUNDS, ROLE_SECONDS, RoleContext, Serial, Target, User, described_role, last_four, list,
+    plan, plan_aws_mfa, plan_without_device, region, sections, target, wins_over_live,
 };
 
 #[cfg(test)]

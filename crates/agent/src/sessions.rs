@@ -24,7 +24,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{Ask, AwsMfa, Credentials, Memory, Question, Refusal, Secret, Session};
+use protocol::{Ask, AwsMfa, Credentials, Memory, NamedRole, Question, Refusal, Secret, Session};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -385,15 +385,20 @@ impl Sessions {
     /// Forgets the sessions behind profiles, or all, and ends the live access to them. Says how many sessions that
     /// codes opened, and how many grants.
     pub async fn logout(&self, profiles: &[String], all: bool) -> Result<(usize, usize), Refusal> {
-        let default;
-        let profiles = if profiles.is_empty() && !all {
-            default = [self.default_profile(&*self.files().await?)?];
-            &default
-        } else {
-            profiles
-        };
-        let mut roots = if all { self.state().vault.roots() } else { self.state().vault.roots_of(profiles) };
+        let mut names = Vec::new();
+        if profiles.is_empty() && !all {
+            names.push(self.default_profile(&*self.files().await?)?);
+        }
         for profile in profiles.iter().filter(|_| !all) {
+            // Files that cannot be read keep nobody from logging out.
+            names.push(match NamedRole::of(profile) {
+                Some(_) => self.meant(&*self.files().await?, Some(profile))?.into_owned(),
+                None => profile.clone(),
+            });
+        }
+        let profiles = names;
+        let mut roots = if all { self.state().vault.roots() } else { self.state().vault.roots_of(&profiles) };
+        for profile in &profiles {
             let profile = std::slice::from_ref(profile);
             if self.state().vault.roots_of(profile).is_empty() {
                 // A session that this profile has not used yet counts; a mistyped name is an error.
@@ -617,7 +622,7 @@ impl Sessions {
         let lease = state.leases.as_mut().filter(|_| resolved.leased);
         let lease =
             lease.and_then(|leases| leases.give(profile, told, held.deadline.wall, &held.access_key_id).ok());
-        let region = replaces.and_then(|name| resolved.files.section(name)?.get("region"));
+        let replaced_region = replaces.and_then(|name| profile::region(&resolved.files, name));
         let variables = resolved.configuration.profile.get(profile);
         Ok(Credentials {
             profile: profile.clone(),
@@ -627,7 +632,7 @@ impl Sessions {
             expiration: held.expiration.clone(),
             expires_at: held.deadline.wall,
             region: resolved.plan.region.clone(),
-            replaced_region: region.map(str::to_owned),
+            replaced_region,
             lease,
             variables: variables.map(|settings| settings.env.clone()).unwrap_or_default(),
         })

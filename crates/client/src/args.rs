@@ -25,7 +25,9 @@ pub use policy::{Partition, Policy, PolicyAttach, PolicyChange, PolicyText, Vari
 pub use setup::{OUTPUT_FORMATS, Setup};
 
 const WHICH_PROFILE: &str =
-    "The profile; else AWS_PROFILE, else this shell's own, else the configured default";
+    "The profile, or a role's ARN; else AWS_PROFILE, else this shell's own, else the configured default";
+
+const SOURCE: &str = "The profile that a role's ARN is assumed from; by default as PROFILE";
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq, Parser)]
@@ -74,7 +76,7 @@ pub enum Command {
     #[command(
         long_about = "Run a command with a profile's credentials.\n\nThe credentials are in the command's environment alone, with all that `env` sets; there is no shell and no process in between, so signals, terminal and exit status are the command's own. A shell that is started so, and has the hook, follows renewals. Inside of another `exec` the inner profile replaces the outer one.",
         after_help = "Exit status: the command's; 126 where it cannot be executed, 127 where there is none.",
-        after_long_help = "Exit status: the command's; 126 where it cannot be executed, 127 where there is none;\nelse that of mfa-agent, as the command has not run.\n\nExamples:\n  mfa-agent exec dev -- aws s3 ls\n  mfa-agent exec dev --min-ttl 2h -- terraform apply\n  mfa-agent exec dev --live -- ./server       goes on across renewals\n  mfa-agent exec dev -- bash                  a shell with the credentials, as aws-vault has it"
+        after_long_help = "Exit status: the command's; 126 where it cannot be executed, 127 where there is none;\nelse that of mfa-agent, as the command has not run.\n\nExamples:\n  mfa-agent exec dev -- aws s3 ls\n  mfa-agent exec dev --min-ttl 2h -- terraform apply\n  mfa-agent exec dev --live -- ./server       goes on across renewals\n  mfa-agent exec dev -- bash                  a shell with the credentials, as aws-vault has it\n  mfa-agent exec arn:aws:iam::222222222222:role/ops --source dev -- aws s3 ls"
     )]
     Exec(Exec),
     /// Print credentials as the SDKs' `credential_process` setting expects them
@@ -148,6 +150,9 @@ pub enum Command {
     )]
     AwsMfa(AwsMfa),
     /// Choose this shell's profile, or none (needs the hook: see `mfa-agent init --help`)
+    #[command(
+        after_long_help = "Examples:\n  mfa-agent use dev\n  mfa-agent use                               chosen from a list\n  mfa-agent use arn:aws:iam::222222222222:role/ops --source dev\n  mfa-agent use --none"
+    )]
     Use(Use),
     /// Print the hook that keeps a shell's credentials right
     #[command(
@@ -196,14 +201,17 @@ pub enum HookedShell {
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 #[group(skip)]
 pub struct Use {
-    /// The profile; else it is chosen from a list
+    /// The profile, or a role's ARN; else it is chosen from a list
     #[arg(value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
+    /// What a role's ARN is assumed from.
+    #[arg(long, value_name = "PROFILE", help = "The profile that a role's ARN is assumed from; else AWS_PROFILE, or what this shell has", value_parser = NonEmptyStringValueParser::new())]
+    pub source: Option<String>,
     /// Set where programs fetch credentials, again and again, and not the credentials
     #[arg(long, conflicts_with = "none")]
     pub live: bool,
     /// Leave this shell without credentials
-    #[arg(long, conflicts_with = "name")]
+    #[arg(long, conflicts_with_all = ["name", "source"])]
     pub none: bool,
 }
 
@@ -246,6 +254,9 @@ pub struct Env {
     /// The profile.
     #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
+    /// What a role's ARN is assumed from.
+    #[arg(long, value_name = "PROFILE", help = SOURCE, value_parser = NonEmptyStringValueParser::new())]
+    pub source: Option<String>,
     /// The shell to print for; else the one that runs this
     #[arg(long, value_enum)]
     pub shell: Option<Shell>,
@@ -259,7 +270,7 @@ pub struct Env {
     #[arg(long)]
     pub live: bool,
     /// Print what removes everything that `env` sets
-    #[arg(long, conflicts_with_all = ["name", "no_prompt", "live", "code", "duration"])]
+    #[arg(long, conflicts_with_all = ["name", "source", "no_prompt", "live", "code", "duration"])]
     pub unset: bool,
 }
 
@@ -269,6 +280,9 @@ pub struct Exec {
     /// The profile.
     #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
+    /// What a role's ARN is assumed from.
+    #[arg(long, value_name = "PROFILE", help = SOURCE, value_parser = NonEmptyStringValueParser::new())]
+    pub source: Option<String>,
     /// Renew first where less than this is left, e.g. 2h
     #[arg(long, value_name = "D", value_parser = time_to_live)]
     pub min_ttl: Option<u32>,
@@ -289,9 +303,12 @@ pub struct Exec {
 /// `mfa-agent credential-process`
 #[derive(Debug, PartialEq, Eq, Args)]
 pub struct CredentialProcess {
-    /// The profile whose session to give out
+    /// The profile whose session to give out, or a role's ARN
     #[arg(value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
+    /// What a role's ARN is assumed from.
+    #[arg(long, value_name = "PROFILE", help = "The profile that a role's ARN is assumed from", value_parser = NonEmptyStringValueParser::new())]
+    pub source: Option<String>,
     /// Never ask for a code
     #[arg(long)]
     pub no_prompt: bool,
@@ -314,6 +331,9 @@ pub struct Login {
     /// The profiles.
     #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
+    /// What a role's ARN is assumed from.
+    #[arg(long, value_name = "PROFILE", help = SOURCE, value_parser = NonEmptyStringValueParser::new())]
+    pub source: Option<String>,
     /// The code, if one is needed
     #[command(flatten)]
     pub code: Code,
@@ -328,11 +348,14 @@ pub struct Logout {
     /// The profiles.
     #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
+    /// What a role's ARN is assumed from.
+    #[arg(long, value_name = "PROFILE", help = SOURCE, value_parser = NonEmptyStringValueParser::new())]
+    pub source: Option<String>,
     /// Every session
-    #[arg(long, conflicts_with = "names")]
+    #[arg(long, conflicts_with_all = ["names", "source"])]
     pub all: bool,
     /// Not the sessions: live access to them, that of these numbers (see `status`) or all
-    #[arg(long, value_name = "NUMBER", num_args = 0.., conflicts_with_all = ["names", "all"])]
+    #[arg(long, value_name = "NUMBER", num_args = 0.., conflicts_with_all = ["names", "all", "source"])]
     pub live: Option<Vec<u64>>,
 }
 
@@ -361,6 +384,9 @@ pub struct Status {
     /// Only the sessions of this profile; exit 3 where there is none
     #[arg(value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
+    /// What a role's ARN is assumed from.
+    #[arg(long, value_name = "PROFILE", help = SOURCE, value_parser = NonEmptyStringValueParser::new())]
+    pub source: Option<String>,
     /// For programs
     #[arg(long)]
     pub json: bool,
@@ -389,6 +415,9 @@ pub struct Console {
     /// The profile.
     #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
+    /// What a role's ARN is assumed from.
+    #[arg(long, value_name = "PROFILE", help = SOURCE, value_parser = NonEmptyStringValueParser::new())]
+    pub source: Option<String>,
     /// The page of this service, as the console's addresses name it, e.g. s3
     #[arg(long, value_name = "S", value_parser = service)]
     pub service: Option<String>,
@@ -403,6 +432,9 @@ pub struct Why {
     /// The profile whose session it should be.
     #[arg(help = WHICH_PROFILE, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
+    /// What a role's ARN is assumed from.
+    #[arg(long, value_name = "PROFILE", help = SOURCE, value_parser = NonEmptyStringValueParser::new())]
+    pub source: Option<String>,
 }
 
 /// `mfa-agent keys`

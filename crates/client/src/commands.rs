@@ -38,7 +38,12 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
         Command::Lock(args) => lock::lock(args, environment),
         Command::Unlock(args) => lock::unlock(args, profile, environment),
         Command::Status(args) => {
-            let profile = args.name.as_deref().or(profile);
+            let named = args.name.as_deref().or(profile);
+            let profile = match (named, args.source.as_deref()) {
+                (None, None) => None,
+                (named, source) => environment.profile(named, source)?,
+            };
+            let profile = profile.as_deref();
             if args.watch {
                 status::watch(profile, invocation.color, environment)
             } else {

@@ -4,8 +4,8 @@ use std::env::var_os;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use protocol::Secret;
 use protocol::address::SOCKET_VARIABLE;
+use protocol::{NamedRole, Secret};
 
 use crate::failure::{Exit, Failure};
 
@@ -57,11 +57,62 @@ impl Environment {
     }
 
     /// The profile to use: the one named, else `AWS_PROFILE`, else this shell's own; none of them leaves the
-    /// choice to the agent's configuration.
-    pub fn profile(&self, named: Option<&str>) -> Result<Option<String>, Failure> {
-        if let Some(named) = named {
-            return Ok(Some(named.to_owned()));
+    /// choice to the agent's configuration. `source` is the profile that a role is assumed from that is named by its
+    /// ARN.
+    pub fn profile(&self, named: Option<&str>, source: Option<&str>) -> Result<Option<String>, Failure> {
+        match (named, source) {
+            (Some(named), _) => self.named(named, source).map(Some),
+            (None, Some(_)) => Err(Failure::new(Exit::Usage, "--source goes with a role, and none is named")
+                .hint("name its ARN before --source: arn:aws:iam::ACCOUNT:role/NAME")),
+            (None, None) => self.unnamed(),
         }
+    }
+
+    /// The same for several; `source` is for those that are roles.
+    pub fn profiles(&self, named: &[String], source: Option<&str>) -> Result<Vec<String>, Failure> {
+        let is_role = |name: &str| NamedRole::of(name).is_some();
+        let source_of = |name: &str| source.filter(|_| is_role(name) || named.len() == 1);
+        if let (Some(source), false) = (source, named.iter().any(|name| is_role(name))) {
+            // It is wrong, and said to be so.
+            self.profile(named.first().map(String::as_str), Some(source))?;
+        }
+        named.iter().map(|name| self.named(name, source_of(name))).collect()
+    }
+
+    /// A profile that is named; a role's ARN together with its source, as far as that is known here: the source named,
+    /// else `AWS_PROFILE`, else this shell's own.
+    fn named(&self, named: &str, source: Option<&str>) -> Result<String, Failure> {
+        let refused = |what: String, hint: &str| Err(Failure::new(Exit::Usage, what).hint(hint));
+        match (NamedRole::of(named), source) {
+            (Some(NamedRole { source: None, arn }), Some(source)) => match NamedRole::of(source) {
+                None => Ok(NamedRole::joined(source, arn)),
+                Some(_) => refused(
+                    format!("--source is a profile's name, and {source} is a role"),
+                    "mfa-agent profiles lists them; one with a role_arn can be a source too",
+                ),
+            },
+            (Some(NamedRole { source: None, arn }), None) => {
+                let unnamed = self.unnamed()?;
+                let source = unnamed.as_deref().and_then(|own| match NamedRole::of(own) {
+                    // What this shell's own role is assumed from.
+                    Some(role) => role.source,
+                    None => Some(own),
+                });
+                // Without one it is for the agent's configuration to say.
+                Ok(source.map_or_else(|| arn.to_owned(), |source| NamedRole::joined(source, arn)))
+            }
+            (Some(NamedRole { source: Some(own), .. }), Some(source)) if own != source => {
+                refused(format!("{named} is assumed from {own}, not from {source}"), "leave one of them out")
+            }
+            (None, Some(_)) => refused(
+                format!("--source goes with a role's ARN, and {named} is none"),
+                "arn:aws:iam::ACCOUNT:role/NAME",
+            ),
+            _ => Ok(named.to_owned()),
+        }
+    }
+
+    fn unnamed(&self) -> Result<Option<String>, Failure> {
         let (variable, value) = match (&self.aws_profile, &self.own_profile) {
             (Some(value), _) => ("AWS_PROFILE", value),
             (None, Some(value)) => ("MFA_AGENT_PROFILE", value),
@@ -250,11 +301,46 @@ mod tests {
             own_profile: Some("own".into()),
             ..Environment::default()
         };
-        assert_eq!(environment.profile(Some("named")).unwrap().unwrap(), "named");
-        assert_eq!(environment.profile(None).unwrap().unwrap(), "aws");
+        assert_eq!(environment.profile(Some("named"), None).unwrap().unwrap(), "named");
+        assert_eq!(environment.profile(None, None).unwrap().unwrap(), "aws");
         environment.aws_profile = None;
-        assert_eq!(environment.profile(None).unwrap().unwrap(), "own");
+        assert_eq!(environment.profile(None, None).unwrap().unwrap(), "own");
         environment.own_profile = None;
-        assert_eq!(environment.profile(None).unwrap(), None);
+        assert_eq!(environment.profile(None, None).unwrap(), None);
+    }
+
+    #[test]
+    fn a_role_goes_with_the_source_named_then_aws_profile_then_what_this_shell_has() {
+        const ARN: &str = "arn:aws:iam::222222222222:role/ops";
+        let other = "dev,arn:aws:iam::222222222222:role/other";
+        let mut environment = Environment {
+            aws_profile: Some("aws".into()),
+            own_profile: Some(other.into()),
+            ..Environment::default()
+        };
+        let given =
+            |environment: &Environment, source| environment.profile(Some(ARN), source).unwrap().unwrap();
+        assert_eq!(given(&environment, Some("named")), format!("named,{ARN}"));
+        assert_eq!(given(&environment, None), format!("aws,{ARN}"));
+        environment.aws_profile = None;
+        assert_eq!(given(&environment, None), format!("dev,{ARN}"));
+        environment.own_profile = Some("own".into());
+        assert_eq!(given(&environment, None), format!("own,{ARN}"));
+        environment.own_profile = None;
+        assert_eq!(given(&environment, None), ARN);
+        assert_eq!(environment.profile(Some(other), None).unwrap().unwrap(), other);
+        assert_eq!(environment.profile(Some(other), Some("dev")).unwrap().unwrap(), other);
+
+        let names = ["dev", ARN].map(str::to_owned);
+        assert_eq!(environment.profiles(&names, Some("ops")).unwrap(), ["dev", &format!("ops,{ARN}")]);
+        for (named, source) in [(None, "dev"), (Some("dev"), "ops"), (Some(ARN), other), (Some(other), "ops")]
+        {
+            let failure = environment.profile(named, Some(source)).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{failure:?}");
+        }
+        let dev = ["dev".to_owned()];
+        for names in [&dev[..], &[]] {
+            assert_eq!(environment.profiles(names, Some("ops")).unwrap_err().exit, Exit::Usage);
+        }
     }
 }

@@ -36,7 +36,7 @@ fn answer(command: &Command) -> Option<Result<(), Failure>> {
             let script = if args.unset {
                 env::unset(shell, &environment)
             } else {
-                let profile = environment.profile(args.name.as_deref()).ok()?;
+                let profile = environment.profile(args.name.as_deref(), args.source.as_deref()).ok()?;
                 let agent = Agent::locate(&environment).ok()?;
                 let given = Given::Keys(env::at_hand(&agent, profile, &environment)?);
                 env::script(shell, &given, &agent, &environment).ok()?
@@ -44,8 +44,9 @@ fn answer(command: &Command) -> Option<Result<(), Failure>> {
             Some(env::print(shell, &script, args, None))
         }
         Command::CredentialProcess(args) => {
+            let profile = credential_process::profile(args, None, &environment).ok()?;
             let agent = Agent::locate(&environment).ok()?;
-            Some(credential_process::print(&env::at_hand(&agent, args.name.clone(), &environment)?))
+            Some(credential_process::print(&env::at_hand(&agent, Some(profile), &environment)?))
         }
         Command::Hook(Hook::Sync { shell, command }) => Some(hook::sync(*shell, *command, &environment)),
         _ => None,
@@ -83,18 +84,22 @@ fn env_by_hand<'a>(mut words: impl Iterator<Item = Option<&'a str>>) -> Option<E
             "--no-prompt" if !env.no_prompt => env.no_prompt = true,
             "--unset" if !env.unset => env.unset = true,
             "--shell" if env.shell.is_none() => env.shell = Some(shell_by_hand(words.next()??)?),
+            "--source" if env.source.is_none() => env.source = Some(profile_by_hand(words.next()??)?),
             name if env.name.is_none() => env.name = Some(profile_by_hand(name)?),
             _ => return None,
         }
     }
-    let unset_alone = env.name.is_none() && !env.no_prompt;
+    let unset_alone = env.name.is_none() && env.source.is_none() && !env.no_prompt;
     (!env.unset || unset_alone).then_some(env)
 }
 
-fn credential_process_by_hand<'a>(words: impl Iterator<Item = Option<&'a str>>) -> Option<CredentialProcess> {
-    let mut args = CredentialProcess { name: None, no_prompt: false };
-    for word in words {
+fn credential_process_by_hand<'a>(
+    mut words: impl Iterator<Item = Option<&'a str>>,
+) -> Option<CredentialProcess> {
+    let mut args = CredentialProcess { name: None, source: None, no_prompt: false };
+    while let Some(word) = words.next() {
         match word? {
+            "--source" if args.source.is_none() => args.source = Some(profile_by_hand(words.next()??)?),
             "--no-prompt" if !args.no_prompt => args.no_prompt = true,
             name if args.name.is_none() => args.name = Some(profile_by_hand(name)?),
             _ => return None,
@@ -151,6 +156,7 @@ mod tests {
             "∅",
             "-x",
             "--unset",
+            "--source",
             "--command",
             "--",
             "-",
@@ -190,6 +196,8 @@ mod tests {
             "env --unset",
             "credential-process dev",
             "credential-process dev --no-prompt",
+            "env arn:aws:iam::222222222222:role/ops --source dev",
+            "credential-process arn:aws:iam::222222222222:role/ops --source dev",
             "hook sync --shell posix",
             "hook sync --shell fish --command",
         ] {

@@ -1,13 +1,14 @@
 //! What the agent's refusals mean in words, with what to do about them and the exit status.
 
 use protocol::{
-    AwsProblem, KeyOrigin, KeyringItem, KeyringProblem, NetworkProblem, NoConsent, NotHere, PROTOCOL,
-    ProcessFailure, ProcessProblem, Refusal, SeedFailure, SeedProblem,
+    AwsProblem, KeyOrigin, KeyringItem, KeyringProblem, NamedRole, NetworkProblem, NoConsent, NotHere,
+    PROTOCOL, ProcessFailure, ProcessProblem, Refusal, SeedFailure, SeedProblem,
 };
 
 use crate::failure::{Exit, Failure};
 use crate::shell::word;
 use crate::span;
+use protocol::role::shown;
 
 /// The refusal as a failure of this command.
 pub fn refused(refusal: &Refusal) -> Failure {
@@ -138,9 +139,17 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             "no profile is named".to_owned(),
             "name one; mfa-agent profiles lists them".to_owned(),
         ),
+        Refusal::NoSource { role_arn } => (
+            Exit::Configuration,
+            format!("no profile is named to assume {role_arn} from"),
+            "--source PROFILE; mfa-agent profiles lists them".to_owned(),
+        ),
         Refusal::UnknownProfile { profile, named_by, nearest, files } => (
             Exit::Configuration,
             match named_by {
+                Some(by) if NamedRole::of(by).is_some() => {
+                    format!("no profile {profile} to assume {} from, in {}", shown(by), files.join(", "))
+                }
                 None => format!("no profile {profile} in {}", files.join(", ")),
                 Some(by) => format!("no profile {profile}, the source_profile of {by}, in {}", files.join(", ")),
             },

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::failure::{Exit, Failure};
 use crate::message;
 use crate::platform::{Descriptor, Event, Interrupt, Terminal};
+use protocol::role::shown;
 use protocol::sanitize::sanitize;
 
 /// How long nobody needs to answer.
@@ -368,6 +369,7 @@ struct Line {
 /// A line to go before where one is too short for all of it, the words before the digits, and a few of them.
 fn labels(question: &Question, columns: usize) -> (Option<String>, String, String) {
     let Question { profile, serial, role_arn, .. } = question;
+    let profile = shown(profile);
     let role = role_arn.as_ref().map(|role| format!("role {role}, ")).unwrap_or_default();
     let fits = |text: &str| text.chars().count() + CODE_DIGITS < columns;
     let short = sanitize(&format!("MFA code for {profile}: ")).into_owned();

@@ -9,6 +9,7 @@ pub mod fuzzing;
 mod iam;
 mod keyring;
 mod refusal;
+pub mod role;
 pub mod sanitize;
 mod secret;
 
@@ -21,6 +22,7 @@ pub use refusal::{
     AwsProblem, KeyOrigin, NetworkProblem, NoConsent, NotHere, ProcessFailure, ProcessProblem, Question,
     Refusal, SeedFailure, SeedProblem,
 };
+pub use role::NamedRole;
 pub use secret::Secret;
 
 use std::collections::BTreeMap;

@@ -80,6 +80,11 @@ pub enum Refusal {
 
     /// Neither the request nor the configuration names a profile.
     NoProfile,
+    /// A role is named by its ARN, and neither the request nor the configuration names the profile to assume it from.
+    NoSource {
+        /// `role_arn`
+        role_arn: String,
+    },
     /// The AWS config files have no such profile.
     UnknownProfile {
         /// Its name.

@@ -1,6 +1,6 @@
 //! What a profile comes down to: a user's long-term key, an MFA device, and the roles to assume in turn.
 
-use protocol::{AwsMfa, KeyOrigin, Profile, Refusal, Sections};
+use protocol::{AwsMfa, KeyOrigin, NamedRole, Profile, Refusal, Sections};
 
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +101,21 @@ pub struct RoleContext {
     pub policy_arns: Vec<String>,
 }
 
+impl Hop {
+    /// A role of which nothing is known but its ARN.
+    fn plain(profile: &str, role_arn: &str, region: Option<String>) -> Self {
+        Self {
+            profile: profile.to_owned(),
+            role_arn: role_arn.to_owned(),
+            session_name: SESSION_NAME.to_owned(),
+            external_id: None,
+            duration: None,
+            region,
+            context: RoleContext::default(),
+        }
+    }
+}
+
 impl Plan {
     /// The one role that takes an MFA code of its own: assumed from a user directly, for longer than a role
     /// may last that is assumed from an MFA session.
@@ -124,7 +139,13 @@ pub fn plan_without_device(files: &ConfigFiles, profile: &str) -> Result<Plan, R
 
 /// How to call AWS for a profile; one that does not exist has no settings.
 pub fn target(files: &ConfigFiles, profile: &str) -> Result<Target, Refusal> {
-    Found::new(files, profile).map_or(Ok(Target::default()), |found| found.target(profile))
+    let settings = with_settings(profile);
+    Found::new(files, settings).map_or(Ok(Target::default()), |found| found.target(settings))
+}
+
+/// The profile whose settings hold: of a role that is named by its ARN, the one that it is assumed from.
+fn with_settings(profile: &str) -> &str {
+    NamedRole::of(profile).and_then(|role| role.source).unwrap_or(profile)
 }
 
 /// Whether the device counts.
@@ -141,6 +162,11 @@ fn plan_for(files: &ConfigFiles, profile: &str, device: Device) -> Result<Plan, 
     let mut mfa_process = None;
     let mut keyring_seed = None;
     let mut name = profile;
+    if let Some(NamedRole { source, arn }) = NamedRole::of(profile) {
+        name = source.ok_or_else(|| Refusal::NoSource { role_arn: arn.to_owned() })?;
+        let found = Found::new(files, name).ok_or_else(|| unknown(files, name, Some(profile.to_owned())))?;
+        hops.push(Hop::plain(profile, arn, found.region(name)?));
+    }
     loop {
         let found = Found::new(files, name)
             .ok_or_else(|| unknown(files, name, visited.last().map(|name| (*name).to_owned())))?;
@@ -173,9 +199,10 @@ fn plan_for(files: &ConfigFiles, profile: &str, device: Device) -> Result<Plan, 
     }
     hops.reverse();
 
-    let own = Found::new(files, profile).ok_or_else(|| unknown(files, profile, None))?;
+    let settings = with_settings(profile);
+    let own = Found::new(files, settings).ok_or_else(|| unknown(files, settings, None))?;
     let found = Found::new(files, name).ok_or_else(|| unknown(files, name, None))?;
-    let region = own.region(profile)?;
+    let region = own.region(settings)?;
     let mut target = found.target(name)?;
     // A user without a region is reached where its role is at home, partition and all.
     target.region = target.region.or_else(|| region.clone());
@@ -261,6 +288,20 @@ pub fn list(files: &ConfigFiles, after: Option<&str>) -> Vec<Profile> {
         .collect()
 }
 
+/// A role that is named by its ARN, as [`list`] has profiles.
+pub fn described_role(files: &ConfigFiles, name: &str) -> Profile {
+    let role = NamedRole::of(name);
+    Profile {
+        name: name.to_owned(),
+        region: region(files, name),
+        source_profile: role.and_then(|role| role.source).map(str::to_owned),
+        role_arn: role.map(|role| role.arn.to_owned()),
+        serial: None,
+        keyring_seed: false,
+        problem: plan(files, name).err(),
+    }
+}
+
 /// The setting of `[default]` by which SDKs get credentials before they ask where a container's are.
 pub fn wins_over_live(files: &ConfigFiles) -> Option<&'static str> {
     let section = files.section("default");
@@ -276,7 +317,7 @@ pub fn wins_over_live(files: &ConfigFiles) -> Option<&'static str> {
 
 /// A profile's own region.
 pub fn region(files: &ConfigFiles, profile: &str) -> Option<String> {
-    Found::new(files, profile)?.get("region").map(str::to_owned)
+    Found::new(files, with_settings(profile))?.get("region").map(str::to_owned)
 }
 
 /// What SDKs find in these sections.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use protocol::{Ask, Credentials, Profile, Refusal, Reply, Request, Status};
+use protocol::{Ask, Credentials, NamedRole, Profile, Refusal, Reply, Request, Status};
 
 use super::{Identity, as_many_as_fit, result, status, subject};
 use crate::clock::Now;
@@ -60,11 +60,15 @@ async fn within(
 ) -> Result<Reply, Refusal> {
     let refused = || Refusal::NotGranted { profiles: profiles.to_owned(), host: platform::host() };
     let is_granted = |profile: &String| profiles.contains(profile);
-    // The one that is meant. What is not granted is refused before anybody looks whether it exists.
+    // The one that is meant. What is not granted is refused before anybody looks whether it exists. Which profile a
+    // role is assumed from is nothing that is known elsewhere.
     let meant = |profile: Option<String>| match profile {
         None => profiles.first().cloned().ok_or_else(refused),
         Some(profile) if is_granted(&profile) => Ok(profile),
-        Some(_) => Err(refused()),
+        Some(profile) => {
+            let is_it = |granted: &&String| NamedRole::of(granted).is_some_and(|role| role.arn == profile);
+            profiles.iter().find(is_it).cloned().ok_or_else(refused)
+        }
     };
     match request {
         Request::Credentials { profile, replaces, min_ttl, ask: Ask::AtHand, duration: _ } => {
@@ -93,8 +97,14 @@ async fn within(
         }
         Request::Profiles { after } => {
             let files = sessions.files().await.map_err(|_| not_configured(&profiles[0]))?;
+            let is_next = |name: &&String| after.as_ref().is_none_or(|after| *name > after);
+            let roles = profiles.iter().filter(|name| NamedRole::of(name).is_some()).filter(is_next);
+            let roles = roles.map(|name| profile::described_role(&files, name));
             let listed = profile::list(&files, after.as_deref()).into_iter();
-            let listed = listed.filter(|profile| is_granted(&profile.name)).map(|profile| Profile {
+            let mut listed: Vec<_> =
+                listed.filter(|profile| is_granted(&profile.name)).chain(roles).collect();
+            listed.sort_by(|one, other| one.name.cmp(&other.name));
+            let listed = listed.into_iter().map(|profile| Profile {
                 problem: profile.problem.map(|_| not_configured(&profile.name)),
                 name: profile.name,
                 region: profile.region,

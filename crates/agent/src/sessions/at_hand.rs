@@ -19,11 +19,7 @@ impl Sessions {
         self.refuse_if_locked().ok()?;
         let configuration = self.configuration().ok()?;
         let files = self.files().await.ok()?;
-        let plan = match profile {
-            Some(profile) => profile::plan(&files, profile),
-            None => self.default_profile(&files).and_then(|profile| profile::plan(&files, &profile)),
-        };
-        let plan = plan.ok()?;
+        let plan = profile::plan(&files, &self.meant(&files, profile).ok()?).ok()?;
         // To look the device up is a call.
         self.known_serial(&plan)?;
         let resolved = self.resolve_plan(configuration, files, plan, true).await.ok()?;

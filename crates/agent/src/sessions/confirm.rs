@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
-use protocol::{NoConsent, Refusal};
+use protocol::role::shown;
+use protocol::{NamedRole, NoConsent, Refusal};
 use serde::{Deserialize, Serialize};
 
 use super::{DESKTOP, Sessions};
@@ -177,8 +178,7 @@ impl Sessions {
     pub async fn consent(&self, profile: Option<&str>, peer: &Peer) {
         let Some(asker) = Asker::of(peer) else { return };
         let (Ok(configuration), Ok(files)) = (self.configuration(), self.files().await) else { return };
-        let profile = profile.map_or_else(|| self.default_profile(&files), |name| Ok(name.to_owned()));
-        if let Ok(profile) = profile
+        if let Ok(profile) = self.meant(&files, profile)
             && configuration.confirm(&profile)
         {
             self.state().consents.remember(asker, &profile, true, Now::read());
@@ -200,7 +200,13 @@ impl Sessions {
 
 fn dialog(profile: &str, peer: &Peer) -> Dialog {
     let name = |program: Option<&str>, pid: u32| format!("{} ({pid})", plain(program.unwrap_or("?")));
-    let mut about = vec![format!("Give the credentials of AWS profile {} to a program?", plain(profile))];
+    let whose = match NamedRole::of(profile) {
+        Some(NamedRole { source, arn }) => {
+            format!("{arn}, by AWS profile {}", plain(source.unwrap_or_default()))
+        }
+        None => format!("AWS profile {}", plain(profile)),
+    };
+    let mut about = vec![format!("Give the credentials of {whose} to a program?")];
     if let Some(number) = peer.grant {
         about.push(format!("It asks by the socket of grant {number}, from another host or a container."));
     }
@@ -212,7 +218,12 @@ fn dialog(profile: &str, peer: &Peer) -> Dialog {
         let whom = if peer.grant.is_some() { "the grant" } else { "its terminal" };
         about.push(format!("A yes counts for {whom}, for 10 minutes."));
     }
-    Dialog { title: format!("Credentials of {}", plain(profile)), about, note: None, wanted: Wanted::Consent }
+    Dialog {
+        title: format!("Credentials of {}", plain(&shown(profile))),
+        about,
+        note: None,
+        wanted: Wanted::Consent,
+    }
 }
 
 #[cfg(test)]

@@ -28,9 +28,11 @@ impl Sessions {
         }
         let mut named: Vec<String> = Vec::new();
         for name in profiles {
-            if !named.contains(name) {
-                profile::plan(&*self.files().await?, name)?;
-                named.push(name.clone());
+            let files = self.files().await?;
+            let name = self.meant(&files, Some(name))?.into_owned();
+            if !named.contains(&name) {
+                profile::plan(&files, &name)?;
+                named.push(name);
             }
         }
         if named.is_empty() {

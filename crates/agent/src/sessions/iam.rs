@@ -104,10 +104,7 @@ impl Sessions {
 
     async fn with_long_term_key(&self, profile: Option<&str>) -> Result<Ready, Refusal> {
         let files = self.files().await?;
-        let plan = match profile {
-            Some(profile) => profile::plan_without_device(&files, profile)?,
-            None => profile::plan_without_device(&files, &self.default_profile(&files)?)?,
-        };
+        let plan = profile::plan_without_device(&files, &self.meant(&files, profile)?)?;
         let signer = Signer::from(self.open_key(&files, &plan.user, Unlock::Ask).await?);
         let partition = partition(&plan, self.known_serial(&plan).as_deref());
         let User { profile, target, origin, .. } = plan.user;

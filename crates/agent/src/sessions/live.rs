@@ -257,7 +257,7 @@ impl Sessions {
         // A process of its own looks at no lease.
         let leases = state.leases.as_mut().filter(|_| process.is_none());
         let lease = leases.and_then(|leases| leases.give(profile, told, root.deadline.wall, "live").ok());
-        let region = replaces.and_then(|name| resolved.files.section(name)?.get("region"));
+        let replaced_region = replaces.and_then(|name| profile::region(&resolved.files, name));
         let variables = resolved.configuration.profile.get(profile);
         Ok(Live {
             profile: profile.clone(),
@@ -267,7 +267,7 @@ impl Sessions {
             expiration: root.expiration.clone(),
             expires_at: root.deadline.wall,
             region: resolved.plan.region.clone(),
-            replaced_region: region.map(str::to_owned),
+            replaced_region,
             lease,
             variables: variables.map(|settings| settings.env.clone()).unwrap_or_default(),
         })

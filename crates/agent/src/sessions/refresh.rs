@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use protocol::{Question, Refusal};
+use protocol::role::shown;
+use protocol::{NamedRole, Question, Refusal};
 
 use super::resolve::Resolved;
 use super::{Claim, DESKTOP, From, Lasting, Sessions, Wanted};
@@ -144,9 +145,11 @@ impl Drop for BeingRenewed<'_> {
 
 fn dialog(question: &Question, note: Option<&str>) -> Dialog {
     let Question { profile, serial, role_arn, endpoint, .. } = question;
+    let (kind, profile) =
+        (if NamedRole::of(profile).is_some() { "role" } else { "profile" }, &shown(profile));
     let account = serial.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(3));
     let line = |name: &str, value: &str| format!("{name} {}", plain(value));
-    let mut about = vec![line("MFA code for AWS profile", profile)];
+    let mut about = vec![line(&format!("MFA code for AWS {kind}"), profile)];
     about.extend(account.map(|account| line("Account", account)));
     about.push(line("Device", serial));
     about.extend(role_arn.as_ref().map(|role| line("Role", role)));

@@ -1,9 +1,10 @@
 //! From a profile's name to the session that it rests on.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use protocol::{AwsMfa, IamAnswer, IamCall, Question, Refusal, Reply, SESSION_SECONDS};
+use protocol::{AwsMfa, IamAnswer, IamCall, NamedRole, Question, Refusal, Reply, SESSION_SECONDS};
 
 use super::{Lasting, Sessions, TTL_SLACK};
 use crate::configuration::Configuration;
@@ -38,10 +39,7 @@ impl Sessions {
     pub async fn resolve(&self, profile: Option<&str>) -> Result<Resolved, Refusal> {
         let configuration = self.configuration()?;
         let files = self.files().await?;
-        let plan = match profile {
-            Some(profile) => profile::plan(&files, profile)?,
-            None => profile::plan(&files, &self.default_profile(&files)?)?,
-        };
+        let plan = profile::plan(&files, &self.meant(&files, profile)?)?;
         self.resolve_plan(configuration, files, plan, true).await
     }
 
@@ -77,6 +75,20 @@ impl Sessions {
     pub async fn given(&self, profile: &str) -> Result<Reply, Refusal> {
         let variables = self.configuration()?.profile.remove(profile).unwrap_or_default().env;
         Ok(Reply::Given { region: profile::region(&*self.files().await?, profile), variables })
+    }
+
+    /// The profile that is meant: the named one, else the default one; a role that is named by its ARN alone is
+    /// assumed from the default one.
+    pub fn meant<'a>(&self, files: &ConfigFiles, profile: Option<&'a str>) -> Result<Cow<'a, str>, Refusal> {
+        let Some(profile) = profile else { return self.default_profile(files).map(Cow::Owned) };
+        match NamedRole::of(profile) {
+            Some(NamedRole { source: None, arn }) => match self.default_profile(files) {
+                Ok(source) => Ok(Cow::Owned(NamedRole::joined(&source, arn))),
+                Err(Refusal::NoProfile) => Err(Refusal::NoSource { role_arn: arn.to_owned() }),
+                Err(other) => Err(other),
+            },
+            _ => Ok(Cow::Borrowed(profile)),
+        }
     }
 
     /// The profile where none is named: the configured one, else `default` where the files have it.
@@ -191,7 +203,7 @@ impl Resolved {
         let bounds = self.bounds();
         let seconds = asked
             .or(role.and_then(|hop| hop.duration))
-            .or_else(|| self.configuration.profile.get(&self.plan.profile)?.duration)
+            .or_else(|| self.configuration.duration(&self.plan.profile))
             .or(self.plan.duration)
             .or(self.configuration.duration)
             .unwrap_or(DEFAULT_SECONDS);

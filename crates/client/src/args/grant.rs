@@ -1,5 +1,6 @@
 //! `mfa-agent agent grant` and `mfa-agent agent revoke`.
 
+use super::SOURCE;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use protocol::GRANT_SECONDS;
@@ -13,6 +14,8 @@ pub struct Grant {
     /// The same, any number of times
     #[arg(long = "profile", id = "profile", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub more: Vec<String>,
+    #[arg(long, value_name = "PROFILE", help = SOURCE, value_parser = NonEmptyStringValueParser::new())]
+    pub source: Option<String>,
     /// When the socket ends by itself, e.g. 8h
     #[arg(long, value_name = "D", default_value = "12h", value_parser = expires)]
     pub expires: u32,

@@ -100,7 +100,7 @@ _mfa_agent_with_profiles() {{
     done
     COMPREPLY=(${{kept[@]+\"${{kept[@]}}\"}})
     local before=\"${{COMP_WORDS[1]}} ${{COMP_WORDS[2]-}} \"
-    if [[ ${{COMP_WORDS[COMP_CWORD-1]}} == --profile ]]; then
+    if [[ ${{COMP_WORDS[COMP_CWORD-1]}} == --profile || ${{COMP_WORDS[COMP_CWORD-1]}} == --source ]]; then
         COMPREPLY=($(compgen -W \"$({PROFILES})\" -- \"$word\"))
     elif [[ $COMP_CWORD -gt 1 && $word != -* ]]; then
         case $before in

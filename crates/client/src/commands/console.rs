@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use protocol::role::shown;
 use protocol::{Console, Reply, Request, Secret};
 
 use crate::agent::{Agent, unexpected};
@@ -23,7 +24,7 @@ const START_TIME: Duration = Duration::from_secs(5);
 const STARTER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
 
 pub fn run(args: &args::Console, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
-    let profile = environment.profile(args.name.as_deref().or(option))?;
+    let profile = environment.profile(args.name.as_deref().or(option), args.source.as_deref())?;
     let mut browsers = environment::browsers();
     if browsers.is_empty() && environment::in_path(STARTER).is_some() {
         browsers.push(STARTER.to_owned());
@@ -50,7 +51,7 @@ pub fn run(args: &args::Console, option: Option<&str>, environment: &Environment
     for browser in &browsers {
         match start(browser, &console.url) {
             Ok(()) => {
-                output::words(&format!("{}: the console opens in the browser", console.profile));
+                output::words(&format!("{}: the console opens in the browser", shown(&console.profile)));
                 return Ok(());
             }
             Err(problem) => failure = problem,

@@ -1,6 +1,6 @@
 //! `mfa-agent credential-process`: what the SDKs read from the program that `credential_process` names.
 
-use protocol::Credentials;
+use protocol::{Credentials, NamedRole};
 
 use super::env;
 use crate::agent::Agent;
@@ -11,14 +11,30 @@ use crate::mfa::Asker;
 use crate::output::{self, WipedBytes};
 
 pub fn run(args: &CredentialProcess, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
-    // Not the shell's profile: that is the one whose setting runs this, and would come back here.
-    let Some(profile) = args.name.as_deref().or(option) else {
-        return Err(Failure::new(Exit::Usage, "credential-process serves no profile that is not named")
-            .hint("mfa-agent credential-process PROFILE"));
-    };
+    let profile = profile(args, option, environment)?;
     let agent = Agent::locate(environment)?;
     let asker = Asker::new(&agent, &Code::default(), args.no_prompt)?;
-    print(&env::obtain(asker, Some(profile), environment)?)
+    print(&env::obtain(asker, Some(&profile), environment)?)
+}
+
+/// The profile. Not the shell's, nor for a role's source: that is the one whose setting runs this, and would come back
+/// here.
+pub fn profile(
+    args: &CredentialProcess,
+    option: Option<&str>,
+    environment: &Environment,
+) -> Result<String, Failure> {
+    let source = args.source.as_deref();
+    let refused = |what| Failure::new(Exit::Usage, what);
+    let named = args.name.as_deref().or(option).ok_or_else(|| {
+        refused("credential-process serves no profile that is not named")
+            .hint("mfa-agent credential-process PROFILE")
+    })?;
+    if let (Some(NamedRole { source: None, arn }), None) = (NamedRole::of(named), source) {
+        return Err(refused("credential-process assumes no role from a profile that is not named")
+            .hint(format!("mfa-agent credential-process {arn} --source PROFILE")));
+    }
+    Ok(environment.profile(Some(named), source)?.unwrap_or_default())
 }
 
 /// Prints the credentials.

@@ -20,7 +20,7 @@ use crate::message;
 use crate::mfa::Asker;
 
 pub fn run(verb: &Device, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
-    let profile = environment.profile(option)?;
+    let profile = environment.profile(option, None)?;
     let agent = Agent::locate(environment)?;
     if let Device::Seed(args) = verb {
         return seed::run(&agent, args, profile);

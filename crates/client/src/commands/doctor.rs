@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use protocol::sanitize::sanitize;
 use protocol::{
-    Ask, Health, IamAnswer, IamCall, KeyringState, Profile, Reply, Request, Sections, Signed, Status, frame,
+    Ask, Health, IamAnswer, IamCall, KeyringState, NamedRole, Profile, Reply, Request, Sections, Signed,
+    Status, frame,
 };
 use serde::Serialize;
 
@@ -199,7 +200,7 @@ fn examine(wanted: Option<&str>, offline: bool, environment: &Environment) -> Ve
         }
         match profiles {
             Ok(profiles) => {
-                findings.extend(files::profiles(profiles, wanted, own));
+                findings.extend(files::profiles(profiles, wanted.map(source_of), own.map(source_of)));
                 findings.extend(all.iter().flat_map(files::leftovers));
                 findings.extend(all.iter().flat_map(files::in_the_clear));
                 let kept = health.as_ref().and_then(|health| health.seeds.as_deref());
@@ -232,6 +233,11 @@ fn examine(wanted: Option<&str>, offline: bool, environment: &Environment) -> Ve
         findings.push(shell::hook(hooked, file.as_deref(), traces.hook, loads, looked_at));
     }
     findings
+}
+
+/// The profile whose settings hold: of a role that is named by its ARN, the one that it is assumed from.
+fn source_of(profile: &str) -> &str {
+    NamedRole::of(profile).and_then(|role| role.source).unwrap_or(profile)
 }
 
 /// Asks the agent for all there is to know, and says whether it was started for that; then it is ended again.

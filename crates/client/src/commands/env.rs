@@ -65,7 +65,7 @@ pub fn run(args: &Env, option: Option<&str>, environment: &Environment) -> Resul
         }
         unset(shell, environment)
     } else {
-        let profile = environment.profile(args.name.as_deref().or(option))?;
+        let profile = environment.profile(args.name.as_deref().or(option), args.source.as_deref())?;
         let agent = Agent::locate(environment)?;
         let asker = Asker::new(&agent, &args.code, args.no_prompt)?;
         let access = if args.live { Access::Live { own: false } } else { Access::Keys };
@@ -81,6 +81,9 @@ pub fn print(shell: Shell, script: &WipedBytes, args: &Env, option: Option<&str>
     if platform::stdout_is_terminal() {
         let mut arguments =
             args.name.as_deref().or(option).map(|name| format!(" {}", word(name))).unwrap_or_default();
+        if let Some(source) = &args.source {
+            arguments.extend([" --source ", &word(source)]);
+        }
         for (flag, is_set) in [(" --live", args.live), (" --unset", args.unset)] {
             if is_set {
                 arguments.push_str(flag);

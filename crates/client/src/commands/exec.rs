@@ -26,7 +26,7 @@ pub fn run(args: &Exec, option: Option<&str>, environment: &Environment) -> Resu
             Failure::new(Exit::Usage, "no command is named").hint("mfa-agent exec PROFILE -- COMMAND")
         );
     };
-    let profile = environment.profile(args.name.as_deref().or(option))?;
+    let profile = environment.profile(args.name.as_deref().or(option), args.source.as_deref())?;
     let agent = Agent::locate(environment)?;
     let asker = Asker::new(&agent, &args.code, args.no_prompt)?;
     let access = if args.live { Access::Live { own: true } } else { Access::Keys };

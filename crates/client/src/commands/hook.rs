@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use protocol::role::shown;
 use protocol::sanitize::sanitize;
 use protocol::{EndReason, Reply, Request, ShellState, TerminalNotification};
 
@@ -105,7 +106,7 @@ pub fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<()
                     Ok(Ok(Some(Reply::Refused(refusal)))) => crate::message::short(&refusal),
                     _ => "the agent does not answer".to_owned(),
                 };
-                aside(&format!("{profile}: {why}; mfa-agent use {}", word(profile)));
+                aside(&format!("{}: {why}; mfa-agent use {}", shown(profile), word(profile)));
             }
             // With the agent gone, its port is anybody's.
             waiting(shell, None, false, live, environment)
@@ -130,7 +131,7 @@ fn ask(shell: Shell, environment: &Environment) -> Result<(), Failure> {
         Ok(given) => output::data(env::script(shell, &given, &agent, environment)?.bytes()),
         Err(failure) => {
             if failure.exit != Exit::Cancelled {
-                aside(&format!("{profile}: {}", failure.what));
+                aside(&format!("{}: {}", shown(profile), failure.what));
             }
             aside(&format!("put off; mfa-agent use {} asks again", word(profile)));
             // The exit status would say no more than that.
@@ -144,9 +145,13 @@ fn use_profile(shell: Shell, args: &Use, environment: &Environment) -> Result<()
     if args.none {
         return output::data(env::unset(shell, environment).bytes());
     }
+    let named = match (args.name.as_deref(), args.source.as_deref()) {
+        (None, None) => None,
+        (name, source) => environment.profile(name, source)?,
+    };
     let agent = Agent::locate(environment)?;
-    let profile = match &args.name {
-        Some(name) => name.clone(),
+    let profile = match named {
+        Some(named) => named,
         None => crate::picker::pick(&names(&agent)?)?,
     };
     let asker = Asker::new(&agent, &Code::default(), false)?;
@@ -185,12 +190,12 @@ fn ready(
 fn tell_end(profile: &str, ends_in: Option<u64>, terminal: Option<TerminalNotification>) {
     let Some(seconds) = ends_in else { return };
     let left = span::of(u32::try_from(seconds).unwrap_or(u32::MAX));
-    aside(&format!("{profile}: {left} left; mfa-agent login {} --force", word(profile)));
+    aside(&format!("{}: {left} left; mfa-agent login {} --force", shown(profile), word(profile)));
     if let Some(terminal) = terminal
         && platform::stderr_is_terminal()
     {
         platform::write_stderr(
-            notification(terminal, &format!("AWS session of {profile} ends in {left}")).as_bytes(),
+            notification(terminal, &format!("AWS session of {} ends in {left}", shown(profile))).as_bytes(),
         );
     }
 }
@@ -300,7 +305,7 @@ fn ended(profile: &str, reason: EndReason, host: Option<&str>) -> String {
         (_, None) => format!("mfa-agent use {}", word(profile)),
     };
     let on = host.map(|host| format!("on {host}: ")).unwrap_or_default();
-    format!("{profile}: {what}; {on}{mend}")
+    format!("{}: {what}; {on}{mend}", shown(profile))
 }
 
 /// The person has named another profile since this shell was given its own, which took `AWS_PROFILE` away.

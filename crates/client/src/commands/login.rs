@@ -1,5 +1,6 @@
 //! `mfa-agent login`: gets or renews sessions, and prints nothing secret.
 
+use protocol::role::shown;
 use protocol::{Reply, Request, Session};
 
 use crate::agent::{Agent, unexpected};
@@ -14,8 +15,8 @@ use crate::span;
 pub fn run(args: &Login, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
     let agent = Agent::locate(environment)?;
     let profiles = match args.names.as_slice() {
-        [] => vec![environment.profile(option)?],
-        names => names.iter().cloned().map(Some).collect(),
+        [] => vec![environment.profile(option, args.source.as_deref())?],
+        names => environment.profiles(names, args.source.as_deref())?.into_iter().map(Some).collect(),
     };
     let mut asker = Asker::new(&agent, &args.code, false)?;
     let mut worst = Exit::Done;
@@ -47,7 +48,7 @@ pub fn run(args: &Login, option: Option<&str>, environment: &Environment) -> Res
 }
 
 fn say(profile: Option<&str>, session: &Session, code_unused: bool) {
-    let name = profile.or(session.profiles.first().map(String::as_str)).unwrap_or("default");
+    let name = shown(profile.or(session.profiles.first().map(String::as_str)).unwrap_or("default"));
     let left = span::of(u32::try_from(session.seconds_left).unwrap_or(u32::MAX));
     let unused = if session.reused && code_unused { "; the code was not needed" } else { "" };
     output::words(&format!(

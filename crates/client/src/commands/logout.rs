@@ -15,8 +15,8 @@ pub fn run(args: &Logout, option: Option<&str>, environment: &Environment) -> Re
     } else {
         let profiles = match args.names.as_slice() {
             _ if args.all => Vec::new(),
-            [] => environment.profile(option)?.into_iter().collect(),
-            names => names.to_vec(),
+            [] => environment.profile(option, args.source.as_deref())?.into_iter().collect(),
+            names => environment.profiles(names, args.source.as_deref())?,
         };
         Request::Logout { profiles, all: args.all }
     };

@@ -22,7 +22,7 @@ pub fn run(
     environment: &Environment,
 ) -> Result<(), Failure> {
     let call = |name: Option<&str>, code: &Code, act: &mut dyn FnMut(&mut Iam<'_>) -> Result<(), Failure>| {
-        let profile = environment.profile(name.or(option))?;
+        let profile = environment.profile(name.or(option), None)?;
         let agent = Agent::locate(environment)?;
         let asker = Asker::new(&agent, code, false)?;
         act(&mut Iam::new(&agent, profile.as_deref(), asker))

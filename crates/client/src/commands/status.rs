@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use protocol::{Grant, GrantedSocket, Memory, Session, SessionKind, Status, frame};
+use protocol::role::{shown, shown_all};
+use protocol::{Grant, GrantedSocket, Memory, NamedRole, Session, SessionKind, Status, frame};
 
 use crate::agent::Agent;
 use crate::args::Color;
@@ -63,11 +64,13 @@ fn ask(profile: Option<&str>, environment: &Environment) -> Result<Status, Failu
             .hint("mfa-agent login PROFILE starts it and opens a session"));
     };
     if let Some(profile) = profile {
-        status.sessions.retain(|session| session.profiles.iter().any(|name| name == profile));
-        status.grants.retain(|grant| grant.profile == profile);
-        status.sockets.retain(|socket| socket.profiles.iter().any(|name| name == profile));
+        let is_it =
+            |name: &String| name == profile || NamedRole::of(name).is_some_and(|role| role.arn == profile);
+        status.sessions.retain(|session| session.profiles.iter().any(is_it));
+        status.grants.retain(|grant| is_it(&grant.profile));
+        status.sockets.retain(|socket| socket.profiles.iter().any(is_it));
         if status.sessions.is_empty() {
-            return Err(Failure::new(Exit::NeedsCode, format!("no session is held for {profile}"))
+            return Err(Failure::new(Exit::NeedsCode, format!("no session is held for {}", shown(profile)))
                 .hint(format!("mfa-agent login {}", word(profile))));
         }
     }
@@ -160,7 +163,7 @@ fn sessions(sessions: &[Session], look: Look) -> String {
     let mut rows = vec![["PROFILES", "ACCOUNT", "KIND", "LEFT", "", "UNTIL", "NOTICE"].map(str::to_owned)];
     rows.extend(sessions.iter().map(|session| {
         [
-            session.profiles.join(", "),
+            shown_all(&session.profiles),
             match (&session.account, &session.account_alias) {
                 (Some(account), Some(alias)) => format!("{alias} ({account})"),
                 (account, _) => account.clone().unwrap_or_else(|| "-".to_owned()),
@@ -208,7 +211,7 @@ fn grants(grants: &[Grant]) -> String {
     rows.extend(grants.iter().map(|grant| {
         [
             grant.number.to_string(),
-            grant.profile.clone(),
+            shown(&grant.profile).into_owned(),
             match (&grant.pid, &grant.program) {
                 _ if grant.ended => "nobody: logged out".to_owned(),
                 (None, _) => "shells".to_owned(),
@@ -226,7 +229,7 @@ fn sockets(sockets: &[GrantedSocket]) -> String {
     rows.extend(sockets.iter().map(|socket| {
         [
             socket.number.to_string(),
-            socket.profiles.join(", "),
+            shown_all(&socket.profiles),
             span::of(u32::try_from(socket.seconds_left).unwrap_or(u32::MAX)),
             socket.last_used.map_or_else(|| "never".to_owned(), clock::time_of_day),
             socket.socket.clone(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
+use protocol::role::shown;
 use protocol::{Section, Sections};
 
 use crate::agent::Agent;
@@ -141,7 +142,7 @@ pub fn run(args: &Why, option: Option<&str>, environment: &Environment) -> Resul
         [(*name).to_owned(), surroundings.words(source), surroundings.until(source)]
     }));
     let mut text = table::of(&rows);
-    let wanted = environment.profile(args.name.as_deref().or(option))?;
+    let wanted = environment.profile(args.name.as_deref().or(option), args.source.as_deref())?;
     let traps = surroundings.traps(&sources, wanted.as_deref(), &files);
     if !traps.is_empty() {
         text.push('\n');
@@ -239,7 +240,7 @@ impl Surroundings<'_> {
             Source::Variables => {
                 let key = self.environment.key_id.as_deref().unwrap_or_default().to_string_lossy();
                 let whose = match self.session() {
-                    Some(profile) => format!("session of {}", profile.to_string_lossy()),
+                    Some(profile) => format!("session of {}", shown(&profile.to_string_lossy())),
                     None if self.consumed.token.is_some() => "somebody's session".to_owned(),
                     None => "a key without a session".to_owned(),
                 };
@@ -255,7 +256,7 @@ impl Surroundings<'_> {
             Source::Profile(name, way) => format!("[{name}] of the files: {}", way.words()),
             Source::WebIdentity => "the token of AWS_WEB_IDENTITY_TOKEN_FILE".to_owned(),
             Source::Container(variable) => match (self.environment.live, &self.environment.own_profile) {
-                (true, Some(profile)) => format!("live access to {}", profile.to_string_lossy()),
+                (true, Some(profile)) => format!("live access to {}", shown(&profile.to_string_lossy())),
                 _ => format!("the endpoint of {variable}"),
             },
             Source::Fails(why) => format!("none: {why}"),
@@ -369,6 +370,7 @@ impl Surroundings<'_> {
                     tell("the session in this shell's variables has expired".to_owned(), Mend::Evaluate);
                 }
                 (_, Some(session), Some(wanted)) if session != wanted => {
+                    let (session, wanted) = (shown(session), shown(wanted));
                     tell(format!("this shell has the session of {session}, not of {wanted}"), Mend::Evaluate);
                 }
                 (_, None, _) if self.consumed.token.is_none() => tell(

@@ -1,5 +1,6 @@
 //! `mfa-agent agent grant`: a socket for another host or a container, and its end.
 
+use protocol::role::shown_all;
 use protocol::{GrantedSocket, Reply, Request};
 
 use crate::agent::{Agent, unexpected};
@@ -12,7 +13,8 @@ use crate::{clock, output, platform};
 
 /// Prints the path of a new socket, and says how it is used.
 pub fn grant(args: &Grant, environment: &Environment) -> Result<(), Failure> {
-    let profiles = args.names.iter().chain(&args.more).cloned().collect();
+    let named: Vec<String> = args.names.iter().chain(&args.more).cloned().collect();
+    let profiles = environment.profiles(&named, args.source.as_deref())?;
     let request = Request::Grant { profiles, duration: Some(args.expires) };
     let socket = match Agent::locate(environment)?.ask(request, None)?.reply {
         Reply::Granted(socket) => socket,
@@ -33,7 +35,7 @@ pub fn grant(args: &Grant, environment: &Environment) -> Result<(), Failure> {
 
 fn described(socket: &GrantedSocket) -> String {
     let GrantedSocket { number, profiles, expires_at, .. } = socket;
-    let (profiles, until) = (profiles.join(", "), clock::day_and_time(*expires_at, clock::now()));
+    let (profiles, until) = (shown_all(profiles), clock::day_and_time(*expires_at, clock::now()));
     format!("grant {number} gives out {profiles} until {until}; mfa-agent agent revoke {number} ends it")
 }
 

@@ -29,7 +29,7 @@ pub fn run(
     option: Option<&str>,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let profile = environment.profile(option)?;
+    let profile = environment.profile(option, None)?;
     let agent = Agent::locate(environment)?;
     let asker = Asker::new(&agent, &Code::default(), false)?;
     let mut iam = Iam::new(&agent, profile.as_deref(), asker);

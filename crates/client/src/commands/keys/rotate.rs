@@ -25,7 +25,7 @@ const PAUSES: [u64; 8] = [1, 1, 2, 3, 5, 8, 10, 15];
 const AROUND: u64 = 60;
 
 pub fn run(args: &KeysRotate, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
-    let profile = environment.profile(args.name.as_deref().or(option))?;
+    let profile = environment.profile(args.name.as_deref().or(option), None)?;
     let agent = Agent::locate(environment)?;
     let asker = Asker::new(&agent, &Code::default(), false)?;
     let mut iam = Iam::new(&agent, profile.as_deref(), asker);
