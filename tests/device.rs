@@ -334,8 +334,13 @@ fn a_kill_at_any_call_and_another_run_end_in_one_device() {
             client.kill().unwrap();
             client.wait().unwrap();
             hold.release();
-            // The agent carries out what it began.
-            let answered = |calls: &[aws_simulator::Call]| calls.iter().all(|call| call.status.is_some());
+            // The agent carries out what it began to change.
+            let changes = |call: &&aws_simulator::Call| {
+                ["CreateVirtualMFADevice", "EnableMFADevice"].contains(&&*call.action)
+            };
+            let answered = |calls: &[aws_simulator::Call]| {
+                calls.iter().filter(changes).all(|call| call.status.is_some())
+            };
             assert!(sandbox.simulator.wait_until(Duration::from_secs(20), answered), "{action}");
 
             let name = if action == "CreateVirtualMFADevice" && policy { "bob-2" } else { "bob" };

@@ -225,11 +225,13 @@ fn broken_off_by_a_failure_of_aws_at_each_call_it_ends_well() {
 fn killed_at_each_call_it_ends_well() {
     at_each_call(|steps, action| {
         steps.client.kill().unwrap();
-        // The call is carried out all the same: the agent made it.
         let number = steps.made;
         steps.holds.clear();
-        let answered = |calls: &[aws_simulator::Call]| calls[number - 1].status.is_some();
-        assert!(steps.sandbox.simulator.wait_until(Duration::from_secs(20), answered), "{action}");
+        if ["CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey"].contains(&action) {
+            // The call is carried out all the same: the agent made it.
+            let answered = |calls: &[aws_simulator::Call]| calls[number - 1].status.is_some();
+            assert!(steps.sandbox.simulator.wait_until(Duration::from_secs(20), answered), "{action}");
+        }
     });
 }
 

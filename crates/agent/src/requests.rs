@@ -19,6 +19,7 @@ use crate::journal::Peer;
 use crate::platform;
 use crate::profile;
 use crate::sessions::{Claim, Lasting, Opened, Sessions};
+use crate::traffic::Work;
 
 /// How many bytes of a reply a list may take.
 const LIST_BYTES: usize = frame::MAX_LINE / 4 * 3;
@@ -187,13 +188,19 @@ pub fn parse_granted(line: &[u8]) -> Result<Request, Refusal> {
 }
 
 /// Answers a request, and notes who asked for what.
-pub async fn answer(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, request: Request) -> Outcome {
+pub async fn answer(
+    sessions: &Arc<Sessions>,
+    identity: &Identity,
+    peer: &Peer,
+    request: Request,
+    work: &Work,
+) -> Outcome {
     sessions.catch_up();
     if let Some(number) = peer.grant {
         return granted::answer(sessions, identity, peer, number, request).await.into();
     }
     let subject = subject(&request);
-    let outcome = dispatch(sessions, identity, peer, request).await;
+    let outcome = dispatch(sessions, identity, peer, request, work).await;
     if let Some(subject) = subject
         && !matches!(outcome.reply, Reply::Refused(Refusal::NotAtHand))
     {
@@ -203,7 +210,13 @@ pub async fn answer(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, 
     outcome
 }
 
-async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, request: Request) -> Outcome {
+async fn dispatch(
+    sessions: &Arc<Sessions>,
+    identity: &Identity,
+    peer: &Peer,
+    request: Request,
+    work: &Work,
+) -> Outcome {
     let answer = match request {
         Request::Credentials { profile, ask: Ask::AtHand, replaces, min_ttl, .. } => {
             let at_hand = sessions.at_hand(peer, profile.as_deref(), replaces.as_deref(), min_ttl).await;
@@ -239,7 +252,7 @@ async fn dispatch(sessions: &Arc<Sessions>, identity: &Identity, peer: &Peer, re
             }
         }
         Request::Iam { profile, call, signed, ask } => {
-            match sessions.iam(peer, profile.as_deref(), &call, &signed, ask).await {
+            match sessions.iam(peer, profile.as_deref(), &call, &signed, ask, || work.is_for_good()).await {
                 Ok(Opened::Ready((profile, answer))) => Ok(Reply::Iam { profile, answer }),
                 Ok(Opened::YourTurn(question, claim)) => {
                     return Outcome { claim: Some(claim), ..Refusal::NeedsMfa(question).into() };

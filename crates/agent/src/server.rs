@@ -23,7 +23,7 @@ use crate::journal::Peer;
 use crate::platform;
 use crate::requests::{self, Outcome};
 use crate::sessions::Sessions;
-use crate::traffic::{Silent, Traffic};
+use crate::traffic::{Silent, Traffic, Work};
 
 /// How long a whole request may take to arrive, and a reply to be taken.
 const TRANSFER_TIME: Duration = Duration::from_secs(5);
@@ -66,7 +66,7 @@ pub struct Hall<Handle> {
 /// Serves on the sockets that are granted, as they come and go.
 pub async fn serve_granted<Handle, Answer>(hall: Hall<Handle>)
 where
-    Handle: Fn(Peer, Request) -> Answer + Clone + Send + Sync + 'static,
+    Handle: Fn(Peer, Request, Work) -> Answer + Clone + Send + Sync + 'static,
     Answer: Future<Output = Outcome> + Send + 'static,
 {
     // Dropped, a set ends its task, and with it the taking of connections.
@@ -96,7 +96,7 @@ pub async fn serve<Handle, Answer>(
     hall: Hall<Handle>,
     connections: usize,
 ) where
-    Handle: Fn(Peer, Request) -> Answer + Clone + Send + Sync + 'static,
+    Handle: Fn(Peer, Request, Work) -> Answer + Clone + Send + Sync + 'static,
     Answer: Future<Output = Outcome> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(connections));
@@ -149,7 +149,7 @@ async fn converse<Handle, Answer>(
     peer: Peer,
 ) -> io::Result<Ending>
 where
-    Handle: Fn(Peer, Request) -> Answer,
+    Handle: Fn(Peer, Request, Work) -> Answer,
     Answer: Future<Output = Outcome> + Send + 'static,
 {
     let request = match timeout(TRANSFER_TIME, read_line(stream, traffic)).await {
@@ -174,37 +174,31 @@ where
         return Ok(Ending::Done);
     }
     // In line for a question: who goes away leaves the line. Nobody by a grant stands in one.
-    let waits = on_own
-        && matches!(
-            request,
-            Request::Credentials { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
-                | Request::Session { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
-                | Request::Live { ask: Ask::Wait | Ask::Person | Ask::PersonUnlessAsked, .. }
-                | Request::Unlock { ask: Ask::Wait | Ask::Person, .. }
-        );
-    // Who may be asked about on the desktop takes the dialog along.
-    let watched = waits
-        || matches!(request, Request::Credentials { .. } | Request::Live { .. } | Request::AwsMfa { .. });
-    let busy = (!waits).then(|| traffic.busy());
+    let waits = on_own && may_stand_in_line(&request);
+    let watched = ends_with_its_client(&request);
+    let work = traffic.work();
+    if !waits {
+        work.is_waited_for();
+    }
     // A panic ends this one request, and the client is told.
-    let mut work = pin!(handle(peer, request));
-    let work = poll_fn(|context| {
-        let poll = AssertUnwindSafe(|| work.as_mut().poll(context));
+    let mut answer = pin!(handle(peer, request, work.clone()));
+    let answer = poll_fn(|context| {
+        let poll = AssertUnwindSafe(|| answer.as_mut().poll(context));
         catch_unwind(poll).unwrap_or_else(|_| Poll::Ready(Refusal::Internal.into()))
     });
     let outcome = tokio::select! {
         // An answer that is there at once is given without a look at the socket; but who waits does not hear that
         // nobody can be asked, because those who can were just sent away.
         biased;
-        () = traffic.pausing(), if waits => {
+        () = work.unless_for_good(traffic.pausing()), if waits => {
             write(stream, &Reply::Refused(Refusal::Restarting)).await?;
             return Ok(Ending::Done);
         }
-        outcome = work => outcome,
-        () = hung_up(stream), if watched => return Ok(Ending::Done),
+        outcome = answer => outcome,
+        () = work.unless_for_good(hung_up(stream)), if watched => return Ok(Ending::Done),
     };
     let written = write(stream, &outcome.reply).await;
-    drop(busy);
+    work.is_done();
     if outcome.stop {
         // Also where nobody heard the answer: there is nothing left to be asked for.
         stop.notify_one();
@@ -219,6 +213,38 @@ where
         }
     }
     Ok(Ending::Done)
+}
+
+/// Whether a request may have to wait until somebody else is asked for a code.
+fn may_stand_in_line(request: &Request) -> bool {
+    let ask = match request {
+        Request::AwsMfa { code: Some(_), .. } => return false,
+        Request::Credentials { ask, .. }
+        | Request::Session { ask, .. }
+        | Request::Live { ask, .. }
+        | Request::Console { ask, .. }
+        | Request::Iam { ask, .. }
+        | Request::AwsMfa { ask, .. }
+        | Request::Unlock { ask, .. } => ask,
+        _ => return false,
+    };
+    matches!(ask, Ask::Wait | Ask::Person | Ask::PersonUnlessAsked)
+}
+
+/// Whether nobody needs the answer to a request when its client is gone: the place in line and the dialog on the desktop
+/// go, and calls to AWS that only look are given up. A code that went out and a change of IAM's go to their end.
+fn ends_with_its_client(request: &Request) -> bool {
+    match request {
+        Request::Credentials { .. }
+        | Request::Session { .. }
+        | Request::Live { .. }
+        | Request::Console { .. }
+        | Request::Iam { .. }
+        | Request::Unlock { .. }
+        | Request::Health => true,
+        Request::AwsMfa { code, .. } => code.is_none(),
+        _ => false,
+    }
 }
 
 /// What came from the other side.

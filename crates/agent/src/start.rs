@@ -425,9 +425,9 @@ impl Served {
         let stop = Arc::new(Notify::new());
         let handle = {
             let (sessions, identity) = (sessions.clone(), identity.clone());
-            move |peer, request| {
+            move |peer, request, work| {
                 let (sessions, identity) = (sessions.clone(), identity.clone());
-                async move { requests::answer(&sessions, &identity, &peer, request).await }
+                async move { requests::answer(&sessions, &identity, &peer, request, &work).await }
             }
         };
         let watch = FolderWatch::new(address.folder()).ok();

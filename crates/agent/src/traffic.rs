@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
-use protocol::{Refusal, Reply};
+use protocol::{CALL_SECONDS, Refusal, Reply};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-/// How long a restart waits for answers that are being worked on: longer than a call to AWS can take.
-const BUSY_LIMIT: Duration = Duration::from_secs(20);
+/// How long a restart waits for a moment at which nothing is being worked on, while all goes on as before.
+const QUIET_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long it then waits for what is being worked on, while nothing new is begun: longer than a call to AWS can take.
+const BUSY_LIMIT: Duration = Duration::from_secs(*CALL_SECONDS.end() as u64 + 2);
 
 /// How long it waits for conversations that are neither answered nor silent: half a request, an answer that
 /// nobody takes.
@@ -51,6 +54,54 @@ struct Counts {
     busy: usize,
 }
 
+/// An answer that is being worked on. Until it comes to what must not be cut off, it may end with its client.
+#[derive(Clone)]
+pub struct Work {
+    traffic: Arc<Traffic>,
+    begun: Arc<Mutex<Begun>>,
+}
+
+#[derive(Default)]
+struct Begun {
+    /// A restart waits for it.
+    busy: Option<Counted>,
+    /// So does the end of the conversation.
+    for_good: bool,
+}
+
+impl Work {
+    /// A restart waits for it from here on.
+    pub fn is_waited_for(&self) {
+        let mut begun = self.begun();
+        if begun.busy.is_none() {
+            begun.busy = Some(self.traffic.counted(|counts| &mut counts.busy));
+        }
+    }
+
+    /// It is not cut off from here on, by no restart, nor because its client is gone.
+    pub fn is_for_good(&self) {
+        self.is_waited_for();
+        self.begun().for_good = true;
+    }
+
+    /// Its answer was given.
+    pub fn is_done(&self) {
+        self.begun().busy = None;
+    }
+
+    /// Resolves as the other does, as long as this can be cut off.
+    pub async fn unless_for_good(&self, end: impl Future<Output = ()>) {
+        end.await;
+        if self.begun().for_good {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Begun> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Something that is counted for as long as this lives.
 pub struct Counted {
     traffic: Arc<Traffic>,
@@ -77,9 +128,9 @@ impl Traffic {
         self.counted(|counts| &mut counts.open)
     }
 
-    /// Counts an answer that is being worked on and must not be cut off.
-    pub fn busy(self: &Arc<Self>) -> Counted {
-        self.counted(|counts| &mut counts.busy)
+    /// An answer that is worked on from here on.
+    pub fn work(self: &Arc<Self>) -> Work {
+        Work { traffic: self.clone(), begun: Arc::default() }
     }
 
     /// Resolves once nothing new is to be begun.
@@ -107,7 +158,7 @@ impl Traffic {
     /// Orders a restart, at a moment when nothing is being worked on where there is one, and waits for what comes
     /// of it.
     pub async fn restart(&self) -> Reply {
-        let _ = timeout(BUSY_LIMIT, self.until(|counts| counts.busy == 0)).await;
+        let _ = timeout(QUIET_LIMIT, self.until(|counts| counts.busy == 0)).await;
         let (order, answer) = oneshot::channel();
         let _ = self.orders.send(order);
         match answer.await {

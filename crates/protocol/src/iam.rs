@@ -177,6 +177,36 @@ pub enum IamCall {
 }
 
 impl IamCall {
+    /// Whether it only looks: it can be made again, or be given up in the middle.
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Self::GetAccessKeyLastUsed { .. }
+            | Self::GetCallerIdentity
+            | Self::GetGroup { .. }
+            | Self::GetInlinePolicy { .. }
+            | Self::GetPolicy { .. }
+            | Self::GetPolicyVersion { .. }
+            | Self::GetUser { .. }
+            | Self::ListAccessKeys { .. }
+            | Self::ListAttachedPolicies { .. }
+            | Self::ListGroupsForUser { .. }
+            | Self::ListInlinePolicies { .. }
+            | Self::ListMfaDevices { .. }
+            | Self::ListUnassignedMfaDevices { .. }
+            | Self::ListUsers => true,
+            Self::CreateAccessKey
+            | Self::CreateVirtualMfaDevice { .. }
+            | Self::DeactivateMfaDevice { .. }
+            | Self::DeleteAccessKey { .. }
+            | Self::DeleteInlinePolicy { .. }
+            | Self::DeleteVirtualMfaDevice { .. }
+            | Self::EnableMfaDevice { .. }
+            | Self::PutInlinePolicy { .. }
+            | Self::ResyncMfaDevice { .. }
+            | Self::UpdateAccessKey { .. } => false,
+        }
+    }
+
     /// The permission that the call needs, which is also its name in messages: `iam:GetUser`.
     pub fn action(&self) -> &'static str {
         let either = |of: &PolicyHolder, user, group| match of {

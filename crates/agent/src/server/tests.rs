@@ -24,7 +24,7 @@ fn serve_for<T: Send + 'static>(
         let sessions =
             Sessions::new(Environment::default(), desktop, State::default(), sealer, Duration::ZERO);
         let sessions = Arc::new(sessions);
-        let handle = |_peer: Peer, request: Request| async move {
+        let handle = |_peer: Peer, request: Request, _work: Work| async move {
             assert!(!matches!(request, Request::Profiles { .. }), "a bug");
             Outcome::from(Reply::LoggedOut { sessions: 7, grants: 0 })
         };

@@ -32,7 +32,8 @@ struct Ready {
 
 impl Sessions {
     /// Makes a call, and says with which profile's key. Where it is to be signed by a session, that is opened as for
-    /// credentials.
+    /// credentials. `for_good` is told before a call that changes something: it must not be cut off from there on, or a
+    /// key that AWS made is lost.
     pub async fn iam(
         self: &Arc<Self>,
         peer: &Peer,
@@ -40,6 +41,7 @@ impl Sessions {
         call: &IamCall,
         signed: &Signed,
         ask: Ask,
+        for_good: impl FnOnce(),
     ) -> Result<Opened<(String, IamAnswer)>, Refusal> {
         self.refuse_if_locked()?;
         let ready = match signed {
@@ -64,6 +66,9 @@ impl Sessions {
             && !codes.iter().all(codes::is_code)
         {
             return Err(Refusal::MalformedCode);
+        }
+        if !call.only_looks() {
+            for_good();
         }
         let answer = self.aws.iam(&endpoint, &key, call).await.map_err(|error| {
             let call = Call {
