@@ -271,6 +271,71 @@ fn last_two(run: &Run) -> Run {
     Run { status: run.status, stdout: run.stdout.clone(), stderr }
 }
 
+fn config(sandbox: &Sandbox) -> String {
+    fs::read_to_string(sandbox.home().join(".aws/config")).unwrap()
+}
+
+#[test]
+fn a_key_of_the_config_file_is_replaced_there() {
+    let sandbox = Sandbox::new();
+    let (old, key) = (sandbox.alice.access_key_id.clone(), key_of(&sandbox.alice));
+    let before = format!(
+        "# mine\r\n[profile dev]\nregion = eu-central-1\nmfa_serial = {}\n{key}# more\n[profile same]\n{key}",
+        sandbox.serial
+    );
+    sandbox.write(".aws/config", &before);
+    fs::remove_file(sandbox.home().join(".aws/credentials")).unwrap();
+    sandbox.log_in("dev");
+    let run = rotate(&sandbox);
+    assert_eq!(run.status, 0, "{run:?}");
+    let keys = sandbox.alice.keys();
+    let [(new, true)] = keys.as_slice() else { panic!("{keys:?}") };
+    let after = config(&sandbox);
+    let secret = after.split("aws_secret_access_key = ").nth(1).unwrap().lines().next().unwrap();
+    assert!(sandbox.simulator.is_good_key(new, secret));
+    let expected = before.replace(&old, new).replace(&sandbox.alice.secret_access_key, secret);
+    assert_eq!(after, expected, "all else stays");
+    assert!(!sandbox.home().join(".aws/credentials").exists());
+    // The file is one that others may read, as a file of settings is.
+    assert!(run.stderr.contains("others can read ") && run.stderr.contains("chmod 600"), "{run:?}");
+}
+
+#[test]
+fn the_profiles_of_the_other_file_get_the_new_key_too() {
+    // At once, or taken up where it broke off between the two files.
+    for broken_off in [false, true] {
+        let sandbox = logged_in();
+        let (old, key) = (sandbox.alice.access_key_id.clone(), key_of(&sandbox.alice));
+        let before = format!("{}[profile ops]\n{key}output = json\n", config(&sandbox));
+        sandbox.write(".aws/config", &before);
+        let refused = sandbox.run(&["keys", "delete", &old, "--profile", "dev"]);
+        check(&refused, 5, &["rests on"]);
+        if broken_off {
+            let (new, secret) = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+            sandbox.alice.add_key(new, secret);
+            sandbox.write(
+                ".aws/credentials",
+                &format!(
+                    "[dev]\naws_access_key_id = {new}\naws_secret_access_key = {secret}\n\
+                     mfa_agent_previous_key = {old}\n"
+                ),
+            );
+            sandbox.log_in("dev");
+        }
+        let run = rotate(&sandbox);
+        assert_eq!(run.status, 0, "{run:?}");
+        let (new, secret) = stored(&sandbox, "dev");
+        let expected = before.replace(&old, &new).replace(&sandbox.alice.secret_access_key, &secret);
+        assert_eq!(config(&sandbox), expected);
+        assert_eq!(sandbox.alice.keys(), [(new.clone(), true)]);
+        check(&sandbox.run(&["keys", "disable", &new, "--profile", "dev"]), 5, &["[dev] rests on"]);
+        // Of which only the other file has a profile.
+        sandbox.write(".aws/credentials", "");
+        sandbox.write(".aws/config", &config(&sandbox).replace("[profile ops]\n", ""));
+        check(&sandbox.run(&["keys", "disable", &new, "--profile", "dev"]), 5, &["[dev] rests on"]);
+    }
+}
+
 #[test]
 fn a_new_key_that_is_stored_is_in_the_clients_memory_no_more() {
     if !is_root() {

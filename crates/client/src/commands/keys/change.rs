@@ -1,6 +1,5 @@
 //! `mfa-agent keys disable`, `enable` and `delete`: one key of the user's, by its id.
 
-use aws_files::Kind;
 use protocol::{Signed, UserKey};
 
 use super::stored::section_with;
@@ -8,7 +7,6 @@ use super::{delete, last_use, list_of, set_active};
 use crate::access_key::last_four;
 use crate::agent::Agent;
 use crate::args::{Code, KeyId};
-use crate::aws_file;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
 use crate::iam::Iam;
@@ -38,7 +36,7 @@ pub fn run(
     let end = format!("…{}", last_four(id));
 
     if change != Change::Enable && !args.force {
-        if let Some(section) = section_with(&aws_file::path(Kind::Credentials)?, id)? {
+        if let Some(section) = section_with(id)? {
             let what = format!("[{section}] rests on the key {end}");
             return Err(Failure::new(Exit::Configuration, what)
                 .hint(format!("mfa-agent keys rotate {section} puts another in its place; or --force")));

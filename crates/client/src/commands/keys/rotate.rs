@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use protocol::{IamAnswer, IamCall, NewAccessKey, Refusal, Signed, UserKey};
 
-use super::stored::{Note, Stored};
-use super::{delete, last_use, list_of, set_active};
+use super::stored::{Note, Stored, section_with};
+use super::{delete, exposure, last_use, list_of, set_active};
 use crate::access_key::{AccessKey, last_four};
 use crate::agent::{Agent, unexpected};
 use crate::args::{Code, KeysRotate};
@@ -37,12 +37,16 @@ pub fn run(args: &KeysRotate, option: Option<&str>, environment: &Environment) -
     let keys = list_of(&mut rotation.iam)?;
     if let Some(previous) = rotation.stored.note()?.previous {
         output::words(&format!("taking up the rotation that broke off at the key …{}", last_four(&previous)));
+        let key = rotation.stored.plaintext()?;
+        rotation.stored.carry_over(&previous, key.as_ref())?;
+        drop(key);
         return rotation.retire(&previous).map_err(|failure| rotation.to_be_taken_up(failure));
     }
     rotation.make_room(&keys)?;
     let new = rotation.create(&keys)?;
     rotation.prove(&new)?;
     let old = rotation.stored.replace(&agent, &new)?;
+    rotation.stored.carry_over(&old, Some(&new))?;
     // From here on the agent reads it where it is stored.
     drop(new);
     rotation.retire(&old).map_err(|failure| rotation.to_be_taken_up(failure))
@@ -95,7 +99,7 @@ impl Rotation<'_> {
         let own = last_four(self.stored.id()).to_owned();
         let end = last_four(&other.id);
         let two = format!("the user of {} has two keys, and AWS lets no third be", self.profile);
-        if let Some(section) = self.stored.section_with(&other.id)? {
+        if let Some(section) = section_with(&other.id)? {
             return Err(Failure::new(
                 Exit::Configuration,
                 format!("{two}: …{own}, and …{end} in [{section}]"),
@@ -202,6 +206,9 @@ impl Rotation<'_> {
             "is deleted".to_owned()
         };
         output::words(&format!("{} has the key …{new} now; …{end} {kept}", self.profile));
+        if let Some(words) = self.stored.file().and_then(exposure) {
+            output::words(&words);
+        }
         Ok(())
     }
 

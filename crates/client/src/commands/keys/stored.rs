@@ -20,6 +20,7 @@ const PREVIOUS: &str = "mfa_agent_previous_key";
 /// A profile's long-term key.
 pub struct Stored {
     file: PathBuf,
+    kind: Kind,
     section: String,
     id: String,
     keyring: bool,
@@ -44,21 +45,34 @@ pub enum Note {
 impl Stored {
     /// The key of a profile.
     pub fn find(profile: &str) -> Result<Self, Failure> {
+        // As the agent reads it: the credentials file before the other, and a key in the clear before the keyring's.
+        for kind in [Kind::Credentials, Kind::Config] {
+            let file = aws_file::path(kind)?;
+            let document = aws_file::read(&file, kind)?;
+            let section = section(&document, &file, profile)?;
+            let key = AccessKey::plaintext(&document, &file, &section)?;
+            let (id, keyring) = match key {
+                Some(key) => (Some(key.id().to_owned()), false),
+                None => (aws_file::get(&document, &file, &section, KEYRING_KEY)?, true),
+            };
+            if let Some(id) = id {
+                return Ok(Self { file, kind, section, id, keyring });
+            }
+        }
         let file = aws_file::path(Kind::Credentials)?;
-        let document = aws_file::read(&file, Kind::Credentials)?;
-        let section = section(&document, &file, profile)?;
-        // As the agent reads it: a key in the clear wins.
-        if let Some(key) = AccessKey::plaintext(&document, &file, &section)? {
-            return Ok(Self { id: key.id().to_owned(), keyring: false, file, section });
-        }
-        match aws_file::get(&document, &file, &section, KEYRING_KEY)? {
-            Some(id) => Ok(Self { id, keyring: true, file, section }),
-            None => Err(Failure::new(
-                Exit::Configuration,
-                format!("the key of {profile} is not in {}", file.display()),
-            )
-            .hint(format!("mfa-agent keys import --profile {} puts it there", word(profile)))),
-        }
+        Err(Failure::new(Exit::Configuration, format!("there is no key of {profile} in {}", file.display()))
+            .hint(format!("mfa-agent keys import --profile {} puts one there", word(profile))))
+    }
+
+    /// The file, where the key itself stands in it.
+    pub fn file(&self) -> Option<&Path> {
+        (!self.keyring).then_some(&self.file)
+    }
+
+    /// The key, where it stands in the file.
+    pub fn plaintext(&self) -> Result<Option<AccessKey>, Failure> {
+        let document = aws_file::read(&self.file, self.kind)?;
+        AccessKey::plaintext(&document, &self.file, &self.section)
     }
 
     /// Its id.
@@ -68,7 +82,7 @@ impl Stored {
 
     /// What is noted.
     pub fn note(&self) -> Result<Notes, Failure> {
-        let document = aws_file::read(&self.file, Kind::Credentials)?;
+        let document = aws_file::read(&self.file, self.kind)?;
         let get = |setting| aws_file::get(&document, &self.file, &self.section, setting);
         let rotation = get(ROTATION)?.map(|text| match text.parse() {
             Ok(at) => Note::Begun(at),
@@ -83,7 +97,7 @@ impl Stored {
             Note::Begun(at) => at.to_string(),
             Note::Made(id) => id,
         });
-        aws_file::edit(&self.file, Kind::Credentials, |document| match &text {
+        aws_file::edit(&self.file, self.kind, |document| match &text {
             Some(text) => aws_file::set(document, &self.file, &self.section, ROTATION, text),
             None => aws_file::remove(document, &self.file, &self.section, ROTATION),
         })
@@ -91,7 +105,7 @@ impl Stored {
 
     /// The rotation is over.
     pub fn clear(&self) -> Result<(), Failure> {
-        aws_file::edit(&self.file, Kind::Credentials, |document| {
+        aws_file::edit(&self.file, self.kind, |document| {
             aws_file::remove(document, &self.file, &self.section, PREVIOUS)
         })
     }
@@ -102,7 +116,7 @@ impl Stored {
         if self.keyring {
             keyring::store(agent, new)?;
         }
-        aws_file::edit(&self.file, Kind::Credentials, |document| {
+        aws_file::edit(&self.file, self.kind, |document| {
             let sections = with_key(document, &self.file, &self.id);
             if !sections.contains(&self.section) {
                 let place = format!("[{}] of {}", self.section, self.file.display());
@@ -122,21 +136,45 @@ impl Stored {
         Ok(std::mem::replace(&mut self.id, new.id().to_owned()))
     }
 
+    /// Puts the stored key in the place of the one that it replaced where the other file has that: the two files cannot
+    /// be changed at once. `key`: what is stored, where it is known.
+    pub fn carry_over(&self, previous: &str, key: Option<&AccessKey>) -> Result<(), Failure> {
+        let kind = match self.kind {
+            Kind::Credentials => Kind::Config,
+            Kind::Config => Kind::Credentials,
+        };
+        let file = aws_file::path(kind)?;
+        if with_key(&aws_file::read(&file, kind)?, &file, previous).is_empty() {
+            return Ok(());
+        }
+        aws_file::edit(&file, kind, |document| {
+            for section in with_key(document, &file, previous) {
+                match key {
+                    Some(key) if aws_file::is_set(document, &file, &section, "aws_access_key_id")? => {
+                        key.set(document, &file, &section)?;
+                    }
+                    _ => set_keyring_key(document, &file, &section, &self.id)?,
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Takes a key that is deleted out of the keyring, if that is where keys are.
     pub fn forget(&self, agent: &Agent, id: &str) -> Result<(), Failure> {
         if self.keyring { keyring::forget(agent, id) } else { Ok(()) }
     }
-
-    /// A section that has this key.
-    pub fn section_with(&self, id: &str) -> Result<Option<String>, Failure> {
-        section_with(&self.file, id)
-    }
 }
 
-/// A section of the credentials file that has a key.
-pub fn section_with(file: &Path, id: &str) -> Result<Option<String>, Failure> {
-    let document = aws_file::read(file, Kind::Credentials)?;
-    Ok(with_key(&document, file, id).into_iter().next())
+/// A section that has a key, of either file.
+pub fn section_with(id: &str) -> Result<Option<String>, Failure> {
+    for kind in [Kind::Credentials, Kind::Config] {
+        let file = aws_file::path(kind)?;
+        if let Some(section) = with_key(&aws_file::read(&file, kind)?, &file, id).into_iter().next() {
+            return Ok(Some(section));
+        }
+    }
+    Ok(None)
 }
 
 /// The sections that have a key, or name it in the keyring.
