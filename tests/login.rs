@@ -2,7 +2,8 @@
 
 use protocol::{Reply, Request};
 
-use crate::support::{Run, Sandbox, exported, key_of};
+use crate::errors::check;
+use crate::support::{Run, Sandbox, exported, key_of, tool};
 
 #[test]
 fn one_code_opens_a_session_that_signs() {
@@ -194,6 +195,49 @@ fn profiles_whose_codes_go_elsewhere_share_nothing() {
     assert_eq!(sandbox.run(&["logout", "other"]).stderr, "nothing to forget\n");
     assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 0);
     assert_eq!(sandbox.run(&["logout", "same"]).stderr, "1 session forgotten\n");
+}
+
+#[test]
+fn a_services_section_says_where_sts_and_iam_are() {
+    let mut sandbox = Sandbox::new();
+    sandbox.unset("AWS_ENDPOINT_URL");
+    let iam = aws_simulator::Simulator::start();
+    let config = |services: &str| {
+        let nobody = "endpoint_url = http://127.0.0.1:1\n";
+        sandbox.write(".aws/config", &format!("{services}[profile dev]\nservices = local\n{nobody}"));
+    };
+    let (here, there) = (sandbox.simulator.endpoint(), iam.endpoint());
+    config(&format!("[services local]\nsts =\n  endpoint_url = {here}\niam =\n  endpoint_url = {there}\n"));
+    // The device is looked up at one, and the session opened at the other; before a code is typed it is named.
+    check(&sandbox.terminal(&["login", "dev"]).finish(), 4, &["AWS does not know the key"]);
+    assert_eq!((iam.calls().len(), sandbox.simulator.calls().len()), (1, 0));
+    config(&format!("[services local]\nsts =\n  endpoint_url = {here}\niam =\n  endpoint_url = {here}\n"));
+    let terminal = sandbox.terminal(&["login", "dev"]);
+    terminal.wait_for(&format!("This code goes to {here}, which is not AWS."));
+    terminal.type_in(&sandbox.code());
+    assert_eq!(terminal.finish().status, 0);
+    // As the AWS CLI sends its calls there.
+    let variables = exported(&sandbox.run(&["env", "dev"]).stdout, &[]);
+    let mut caller = sandbox.command(tool("aws"), ["sts", "get-caller-identity", "--profile", "dev"]);
+    let caller = Run::of(caller.envs(&variables).env("AWS_DEFAULT_REGION", "eu-central-1"));
+    assert!(caller.status == 0 && caller.stdout.contains(":user/alice"), "{caller:?}");
+    let health = sandbox.run(&["doctor", "--offline"]).stdout;
+    assert!(
+        health.contains(&format!("{here}, which is not AWS (sts endpoint_url of [services local])")),
+        "{health}"
+    );
+
+    // A section that is not there is an error, and a variable wins.
+    config("");
+    let run = sandbox.run(&["login", "dev", "--force", "--code", "123456"]);
+    check(&run, 5, &["services = local in profile dev cannot work"]);
+    assert_eq!(run.hint(), "it must be the name of a section of the config file: [services local]");
+    assert_eq!(sandbox.run(&["agent", "stop"]).status, 0);
+    sandbox.set("AWS_ENDPOINT_URL_STS", &here);
+    sandbox.set("AWS_ENDPOINT_URL_IAM", &here);
+    sandbox.simulator.advance(std::time::Duration::from_mins(1));
+    sandbox.log_in("dev");
+    assert!(sandbox.run(&["status"]).stdout.contains("with AWS_ENDPOINT_URL_STS=http"));
 }
 
 #[test]

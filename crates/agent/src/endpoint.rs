@@ -20,6 +20,40 @@ pub struct Endpoint {
     pub dual_stack: bool,
 }
 
+/// What says where a service is, and the URL: a variable, the service's own in the profile's `services`, the profile's
+/// for all services; in this order, as in the SDKs.
+fn configured<'a>(
+    environment: &'a Environment,
+    service: Service,
+    profile: &str,
+    target: &'a Target,
+) -> Result<Option<(String, &'a str)>, Refusal> {
+    if environment.ignore_endpoints.or(target.ignore_endpoints) == Some(true) {
+        return Ok(None);
+    }
+    if let Some(url) = environment.endpoint(service) {
+        return Ok(Some(("AWS_ENDPOINT_URL".to_owned(), url)));
+    }
+    if let Some((section, endpoints)) = &target.services {
+        let Some(endpoints) = endpoints else {
+            return Err(Refusal::BadSetting {
+                profile: profile.to_owned(),
+                setting: "services".to_owned(),
+                value: section.clone(),
+                must: format!("the name of a section of the config file: [services {section}]"),
+            });
+        };
+        let (name, url) = match service {
+            Service::Sts => ("sts", &endpoints.sts),
+            Service::Iam => ("iam", &endpoints.iam),
+        };
+        if let Some(url) = url {
+            return Ok(Some((format!("{name} endpoint_url of [services {section}]"), url)));
+        }
+    }
+    Ok(target.endpoint.as_deref().map(|url| ("endpoint_url".to_owned(), url)))
+}
+
 /// The domains of AWS, of all its partitions.
 const AWS_DOMAINS: [&str; 8] = [
     "amazonaws.com",
@@ -46,13 +80,11 @@ impl Endpoint {
             // IAM is one endpoint for a partition.
             (Service::Sts, None) | (Service::Iam, _) => partition.home_region().to_owned(),
         };
-        let (setting, url) = match environment.endpoint(service) {
-            Some(url) => ("AWS_ENDPOINT_URL", Some(url)),
-            None => ("endpoint_url", target.endpoint.as_deref()),
-        };
-        if let Some(url) = url {
+        let configured = configured(environment, service, profile, target)?;
+        if let Some((setting, url)) = &configured {
             check(profile, setting, url)?;
         }
+        let url = configured.map(|(_, url)| url);
         Ok(Self {
             region,
             url: url.map(str::to_owned),
@@ -171,6 +203,9 @@ fn host(url: &str) -> Option<&str> {
         None => host.split(':').next(),
     }
 }
+
+#[cfg(test)]
+mod botocore;
 
 #[cfg(test)]
 mod tests {

@@ -28,6 +28,8 @@ pub struct Environment {
     endpoint: Option<String>,
     sts_endpoint: Option<String>,
     iam_endpoint: Option<String>,
+    /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`: neither variables nor files say where AWS is.
+    pub ignore_endpoints: Option<bool>,
     /// `MFA_AGENT_SIGNIN_ENDPOINT`: where sign-in tokens for the console come from, in the place of AWS's.
     pub sign_in_endpoint: Option<String>,
     /// `AWS_CA_BUNDLE`: certificates to trust instead of the system's.
@@ -74,12 +76,13 @@ const OF_CHILDREN: [&str; 25] = [
 ];
 
 /// Every variable that is honoured; `status` shows those that are set.
-const VARIABLES: [&str; 19] = [
+const VARIABLES: [&str; 20] = [
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_STS",
     "AWS_ENDPOINT_URL_IAM",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
     "MFA_AGENT_SIGNIN_ENDPOINT",
     "AWS_CA_BUNDLE",
     "AWS_USE_FIPS_ENDPOINT",
@@ -136,6 +139,7 @@ impl Environment {
             endpoint: text("AWS_ENDPOINT_URL"),
             sts_endpoint: text("AWS_ENDPOINT_URL_STS"),
             iam_endpoint: text("AWS_ENDPOINT_URL_IAM"),
+            ignore_endpoints: flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"),
             sign_in_endpoint: text("MFA_AGENT_SIGNIN_ENDPOINT"),
             ca_bundle: path("AWS_CA_BUNDLE"),
             fips: flag("AWS_USE_FIPS_ENDPOINT"),

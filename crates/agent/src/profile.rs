@@ -3,7 +3,7 @@
 mod files;
 mod plan;
 
-pub use files::{ConfigFiles, ForeignCommand, LongTermKey};
+pub use files::{ConfigFiles, ForeignCommand, LongTermKey, ServiceEndpoints};
 pub use plan::{
     Hop, Plan, ROLE_BOUNDS, ROLE_SECONDS, RoleContext, Serial, Target, User, described_role, last_four, list,
     plan, plan_aws_mfa, plan_without_device, region, sections, target, wins_over_live,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use aws_config::profile::{ProfileFileLoadError, ProfileSet};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_runtime::env_config::property::PropertiesKey;
 use aws_types::os_shim_internal::{Env, Fs};
 use protocol::{KeyOrigin, Refusal, Secret};
 
@@ -14,7 +15,7 @@ use crate::environment::Environment;
 use crate::platform;
 
 /// What is read of a section: nothing secret. A long-term secret is read when it is needed.
-const SETTINGS: [&str; 29] = [
+const SETTINGS: [&str; 31] = [
     "aws_access_key_id",
     "aws_mfa_device",
     "assume_role",
@@ -23,6 +24,7 @@ const SETTINGS: [&str; 29] = [
     "duration_seconds",
     "endpoint_url",
     "external_id",
+    "ignore_configured_endpoint_urls",
     "include_profile",
     "login_session",
     "mfa_agent_keyring_key",
@@ -33,6 +35,7 @@ const SETTINGS: [&str; 29] = [
     "region",
     "role_arn",
     "role_session_name",
+    "services",
     "session_tags",
     "source_identity",
     "source_profile",
@@ -101,6 +104,16 @@ pub struct ConfigFiles {
     credentials_file: PathBuf,
     fingerprint: [Fingerprint; 2],
     sections: BTreeMap<String, Section>,
+    services: BTreeMap<String, ServiceEndpoints>,
+}
+
+/// A `[services NAME]` section: the `endpoint_url` of single services.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct ServiceEndpoints {
+    /// That of `sts`.
+    pub sts: Option<String>,
+    /// That of `iam`.
+    pub iam: Option<String>,
 }
 
 /// What changes when a file does; none where there is no file.
@@ -113,16 +126,32 @@ impl ConfigFiles {
         let credentials_file = environment.credentials_file()?;
         // Before the contents: a change in between is seen at the next look.
         let fingerprint = [platform::fingerprint(&config_file), platform::fingerprint(&credentials_file)];
-        let sections = sections(&parse(&config_file, &credentials_file).await?);
-        Ok(Self { config_file, credentials_file, fingerprint, sections })
+        let (config, credentials) = (contents(&config_file)?, contents(&credentials_file)?);
+        Self::parsed(config_file, config, credentials_file, credentials, fingerprint).await
     }
 
     /// What files with these texts say.
     #[cfg(any(test, fuzzing))]
     pub async fn of_texts(config: String, credentials: String) -> Result<Self, Refusal> {
         let [config_file, credentials_file] = ["config", "credentials"].map(PathBuf::from);
+        Self::parsed(config_file, config, credentials_file, credentials, [None, None]).await
+    }
+
+    async fn parsed(
+        config_file: PathBuf,
+        config: String,
+        credentials_file: PathBuf,
+        credentials: String,
+        fingerprint: [Fingerprint; 2],
+    ) -> Result<Self, Refusal> {
+        let names: Vec<String> = named_services(&config).map(str::to_owned).collect();
         let parsed = parse_texts((&config_file, config), (&credentials_file, credentials)).await?;
-        Ok(Self { config_file, credentials_file, fingerprint: [None, None], sections: sections(&parsed) })
+        let services = names.into_iter().map(|name| {
+            let endpoints = service_endpoints(&parsed, &name);
+            (name, endpoints)
+        });
+        let (sections, services) = (sections(&parsed), services.collect());
+        Ok(Self { config_file, credentials_file, fingerprint, sections, services })
     }
 
     /// Whether the files are still as they were read.
@@ -134,6 +163,16 @@ impl ConfigFiles {
     /// A section by its name, without `profile `.
     pub fn section(&self, name: &str) -> Option<&Section> {
         self.sections.get(name)
+    }
+
+    /// The section `[services NAME]`.
+    pub fn services(&self, name: &str) -> Option<&ServiceEndpoints> {
+        self.services.get(name)
+    }
+
+    /// All such sections, by name.
+    pub fn all_services(&self) -> impl Iterator<Item = (&str, &ServiceEndpoints)> {
+        self.services.iter().map(|(name, endpoints)| (name.as_str(), endpoints))
     }
 
     /// The names of all sections.
@@ -205,6 +244,30 @@ fn sections(parsed: &ProfileSet) -> BTreeMap<String, Section> {
             (name.to_owned(), section)
         })
         .collect()
+}
+
+/// The names of the `[services NAME]` sections: the parser tells what is in one, and not which there are.
+fn named_services(config: &str) -> impl Iterator<Item = &str> {
+    config.lines().filter_map(|line| {
+        let (heading, _) = line.strip_prefix('[')?.split_once(']')?;
+        let (kind, name) = heading.trim().split_once([' ', '\t'])?;
+        (kind == SERVICES).then(|| name.trim())
+    })
+}
+
+const SERVICES: &str = "services";
+
+fn service_endpoints(parsed: &ProfileSet, section: &str) -> ServiceEndpoints {
+    let endpoint = |service: &str| {
+        let key = PropertiesKey::builder()
+            .section_key(SERVICES)
+            .section_name(section)
+            .property_name(service)
+            .sub_property_name("endpoint_url");
+        let value = parsed.other_sections().get(&key.build().ok()?)?.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    };
+    ServiceEndpoints { sts: endpoint("sts"), iam: endpoint("iam") }
 }
 
 async fn parse(config_file: &Path, credentials_file: &Path) -> Result<ProfileSet, Refusal> {

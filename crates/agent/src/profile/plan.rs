@@ -4,7 +4,7 @@ use protocol::{AwsMfa, KeyOrigin, NamedRole, Profile, Refusal, Sections};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{ConfigFiles, Section};
+use super::files::{ConfigFiles, Section, ServiceEndpoints};
 
 /// How long a role session lasts unless the profile says otherwise, and at most when it is assumed from an
 /// MFA session (role chaining), in seconds.
@@ -54,6 +54,10 @@ pub struct Target {
     pub region: Option<String>,
     /// `endpoint_url`.
     pub endpoint: Option<String>,
+    /// `services`: the name of a section, and what is in it, if it is there.
+    pub services: Option<(String, Option<ServiceEndpoints>)>,
+    /// `ignore_configured_endpoint_urls`.
+    pub ignore_endpoints: Option<bool>,
     /// `use_fips_endpoint`.
     pub fips: Option<bool>,
     /// `use_dualstack_endpoint`.
@@ -140,7 +144,7 @@ pub fn plan_without_device(files: &ConfigFiles, profile: &str) -> Result<Plan, R
 /// How to call AWS for a profile; one that does not exist has no settings.
 pub fn target(files: &ConfigFiles, profile: &str) -> Result<Target, Refusal> {
     let settings = with_settings(profile);
-    Found::new(files, settings).map_or(Ok(Target::default()), |found| found.target(settings))
+    Found::new(files, settings).map_or(Ok(Target::default()), |found| found.target(files, settings))
 }
 
 /// The profile whose settings hold: of a role that is named by its ARN, the one that it is assumed from.
@@ -203,7 +207,7 @@ fn plan_for(files: &ConfigFiles, profile: &str, device: Device) -> Result<Plan, 
     let own = Found::new(files, settings).ok_or_else(|| unknown(files, settings, None))?;
     let found = Found::new(files, name).ok_or_else(|| unknown(files, name, None))?;
     let region = own.region(settings)?;
-    let mut target = found.target(name)?;
+    let mut target = found.target(files, name)?;
     // A user without a region is reached where its role is at home, partition and all.
     target.region = target.region.or_else(|| region.clone());
     let (key_id, origin) = found.key(files, name)?;
@@ -254,7 +258,7 @@ pub fn plan_aws_mfa(files: &ConfigFiles, wanted: &AwsMfa) -> Result<Plan, Refusa
     Ok(Plan {
         profile: name.clone(),
         region,
-        user: User { profile: name.clone(), key_id, origin, target: found.target(name)? },
+        user: User { profile: name.clone(), key_id, origin, target: found.target(files, name)? },
         serial: serial.map_or(Serial::Unknown, Serial::Configured),
         mfa_process: None,
         keyring_seed: false,
@@ -575,11 +579,14 @@ impl<'a> Found<'a> {
         Ok(Some(region.to_owned()))
     }
 
-    fn target(&self, profile: &str) -> Result<Target, Refusal> {
+    fn target(&self, files: &ConfigFiles, profile: &str) -> Result<Target, Refusal> {
         let flag = |setting| self.get(setting).map(|value| value.eq_ignore_ascii_case("true"));
+        let services = self.get("services");
         Ok(Target {
             region: self.region(profile)?,
             endpoint: self.get("endpoint_url").map(str::to_owned),
+            services: services.map(|name| (name.to_owned(), files.services(name).cloned())),
+            ignore_endpoints: flag("ignore_configured_endpoint_urls"),
             fips: flag("use_fips_endpoint"),
             dual_stack: flag("use_dualstack_endpoint"),
         })

@@ -4,6 +4,7 @@ use protocol::Health;
 
 use super::Sessions;
 use crate::endpoint::foreign;
+use crate::profile::ServiceEndpoints;
 use crate::{keyring, logind, notify, prompter};
 
 impl Sessions {
@@ -21,6 +22,12 @@ impl Sessions {
             endpoints.extend(files.names().filter_map(|name| {
                 let url = files.section(name)?.get("endpoint_url")?;
                 Some((format!("endpoint_url of {name}"), url.to_owned()))
+            }));
+            endpoints.extend(files.all_services().flat_map(|(name, ServiceEndpoints { sts, iam })| {
+                let named = [("sts", sts), ("iam", iam)].into_iter();
+                named.filter_map(move |(service, url)| {
+                    Some((format!("{service} endpoint_url of [services {name}]"), url.clone()?))
+                })
             }));
         }
         let endpoints = endpoints.into_iter().filter_map(|(source, url)| Some((source, foreign(&url)?)));

@@ -92,9 +92,10 @@ pub fn health(health: Option<&Health>, desktop: bool) -> Vec<Finding> {
     });
     findings.extend(health.endpoints.iter().map(|(source, url)| {
         let what = format!("codes go to {url}, which is not AWS ({source})");
-        match source.strip_prefix("endpoint_url of ") {
-            Some(profile) => {
-                let hint = format!("if that is not meant, take endpoint_url out of profile {profile}");
+        match source.split_once("endpoint_url of ") {
+            Some((_, place)) => {
+                let kind = if place.starts_with('[') { "" } else { "profile " };
+                let hint = format!("if that is not meant, take endpoint_url out of {kind}{place}");
                 Finding::warning("endpoint", what, hint)
             }
             None => Finding::warning("endpoint", what, format!("unset {source} && {RESTART}")),
