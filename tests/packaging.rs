@@ -86,6 +86,34 @@ fn zsh_completes_commands_and_profiles() {
 }
 
 #[test]
+fn elvish_completes_commands_and_options() {
+    let sandbox = sandbox("elvish", "completion.elv");
+    // What completes is of the line editor, which is there in a terminal alone.
+    sandbox.write(
+        ".config/elvish/rc.elv",
+        "set edit:prompt = { put '> ' }\nset edit:rprompt = { put '' }\neval (slurp < ~/completion.elv)\n",
+    );
+    let terminal = Terminal::run_shown(&sandbox, tool("elvish"), [] as [&str; 0]);
+    terminal.wait_for("> ");
+    let complete = |words: &str| {
+        let shown = terminal.screen().len();
+        let ask = "$edit:completion:arg-completer[mfa-agent] mfa-agent";
+        terminal
+            .type_in(&format!("{ask} {words} | each {{|it| print \"<\"$it[stem]\">\" }}; print D\"ONE\"\r"));
+        terminal.wait_for_after(shown, "DONE");
+        terminal.screen()[shown..].to_owned()
+    };
+    let shown = complete("''");
+    assert!(shown.contains("<doctor>") && shown.contains("<env>") && !shown.contains("<hook>"), "{shown}");
+    let shown = complete("agent ''");
+    assert!(shown.contains("<restart>") && !shown.contains("<env>"), "{shown}");
+    let shown = complete("doctor --");
+    assert!(shown.contains("<--offline>"), "{shown}");
+    terminal.type_in("exit\r");
+    terminal.finish();
+}
+
+#[test]
 fn the_pages_of_the_manual_are_well_formed_and_complete() {
     let sandbox = Sandbox::new();
     let folder = sandbox.home().join("man");
