@@ -286,6 +286,81 @@ fn a_bundle_that_cannot_be_used_is_named() {
     assert_eq!(sandbox.agent_pid(), pid);
 }
 
+/// A machine whose AWS is reached over TLS, by word of the profile, with these further settings of it.
+fn by_profile(sandbox: &mut Sandbox, server: &Helper, settings: &str) {
+    sandbox.unset("AWS_ENDPOINT_URL");
+    let (serial, endpoint) = (&sandbox.serial, server.endpoint());
+    let config = format!("[profile dev]\nmfa_serial = {serial}\nendpoint_url = {endpoint}\n{settings}");
+    sandbox.write(".aws/config", &config);
+}
+
+/// The AWS CLI on that machine, with the profile's key.
+fn aws_cli(sandbox: &Sandbox) -> Run {
+    let mut aws = sandbox.command(tool("aws"), ["sts", "get-caller-identity", "--profile", "dev"]);
+    Run::of(aws.env("AWS_DEFAULT_REGION", "eu-central-1"))
+}
+
+#[test]
+fn a_profiles_ca_bundle_is_trusted_for_its_calls_and_a_variable_wins() {
+    let (mut sandbox, authority, server) = over_tls();
+    let stranger = Authority::new(&sandbox, "stranger");
+    let bundle = |authority: &Authority| format!("ca_bundle = {}\n", authority.certificate().display());
+    by_profile(&mut sandbox, &server, &bundle(&authority));
+    let elsewhere = format!("[profile other]\nmfa_serial = {}\n", sandbox.serial);
+    let config = fs::read_to_string(sandbox.home().join(".aws/config")).unwrap();
+    let key = fs::read_to_string(sandbox.home().join(".aws/credentials")).unwrap();
+    sandbox.write(".aws/credentials", &format!("{key}{}", key.replace("[dev]", "[other]")));
+    sandbox.write(".aws/config", &format!("{config}{elsewhere}endpoint_url = {}\n", server.endpoint()));
+    sandbox.log_in("dev");
+    assert_eq!(aws_cli(&sandbox).status, 0);
+    // Another profile trusts it no more than before, by the same agent.
+    let pid = sandbox.agent_pid();
+    let code = sandbox.code();
+    let run = sandbox.run(&["login", "other", "--force", "--code", &code]);
+    check(&run, 7, &["certificate", "not trusted", &server.endpoint()]);
+    assert!(run.hint().contains("ca_bundle = FILE in the profile"), "{run:?}");
+    // What it names now counts, without a word to the agent: another file, below the home, and what is in it.
+    by_profile(&mut sandbox, &server, "ca_bundle = ~/bundle.pem\n");
+    fs::copy(stranger.certificate(), sandbox.home().join("bundle.pem")).unwrap();
+    check(&sandbox.run(&["login", "dev", "--force", "--code", &code]), 7, &["not trusted"]);
+    fs::copy(authority.certificate(), sandbox.home().join("bundle.pem")).unwrap();
+    assert_eq!(sandbox.run(&["login", "dev", "--force", "--code", &code]).status, 0);
+    assert_eq!(sandbox.agent_pid(), pid);
+    sandbox.run(&["agent", "stop"]);
+
+    // The variable wins, here and in the AWS CLI.
+    by_profile(&mut sandbox, &server, &bundle(&authority));
+    sandbox.set("AWS_CA_BUNDLE", stranger.certificate());
+    check(&sandbox.run(&["login", "dev", "--code", "123456"]), 7, &["not trusted"]);
+    assert!(aws_cli(&sandbox).stderr.contains("CERTIFICATE_VERIFY_FAILED"));
+    sandbox.run(&["agent", "stop"]);
+    by_profile(&mut sandbox, &server, &bundle(&stranger));
+    sandbox.set("AWS_CA_BUNDLE", authority.certificate());
+    sandbox.simulator.advance(std::time::Duration::from_mins(1));
+    sandbox.log_in("dev");
+    assert_eq!(aws_cli(&sandbox).status, 0);
+}
+
+#[test]
+fn a_profiles_bundle_that_cannot_be_used_is_named_with_the_profile() {
+    let (mut sandbox, _authority, server) = over_tls();
+    let bundle = sandbox.home().join("bundle.pem");
+    by_profile(&mut sandbox, &server, &format!("ca_bundle = {}\n", bundle.display()));
+    for contents in [None, Some("garbage\n")] {
+        if let Some(contents) = contents {
+            fs::write(&bundle, contents).unwrap();
+        }
+        let run = sandbox.run(&["login", "dev", "--code", "123456"]);
+        check(&run, 5, &[bundle.to_str().unwrap(), "ca_bundle of profile dev names it"]);
+        assert!(!run.stderr.contains("garbage"), "{run:?}");
+    }
+    by_profile(&mut sandbox, &server, "ca_bundle = bundle.pem\n");
+    let run = sandbox.run(&["login", "dev", "--code", "123456"]);
+    check(&run, 5, &["ca_bundle = bundle.pem in profile dev cannot work"]);
+    assert_eq!(run.hint(), "it must be a file's whole path, or one below ~/");
+    assert!(sandbox.simulator.calls().is_empty());
+}
+
 #[test]
 fn an_empty_bundle_variable_is_none() {
     let (mut sandbox, authority, _server) = over_tls();

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use protocol::Refusal;
 
+use crate::ca_bundle::CaBundle;
 use crate::environment::{Environment, Service, without_password};
 use crate::profile::Target;
 
 /// Where a call goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The region that the call is signed for.
     pub region: String,
@@ -18,6 +19,8 @@ pub struct Endpoint {
     pub fips: bool,
     /// The dual-stack variant.
     pub dual_stack: bool,
+    /// The certificates that are trusted there, where not the system's.
+    pub ca_bundle: Option<CaBundle>,
 }
 
 /// What says where a service is, and the URL: a variable, the service's own in the profile's `services`, the profile's
@@ -90,6 +93,7 @@ impl Endpoint {
             url: url.map(str::to_owned),
             fips: environment.fips.or(target.fips).unwrap_or(false),
             dual_stack: environment.dual_stack.or(target.dual_stack).unwrap_or(false),
+            ca_bundle: CaBundle::of(environment, profile, target)?,
         })
     }
 

@@ -173,6 +173,14 @@ impl Environment {
         self.aws_file(self.credentials_file.as_ref(), "credentials")
     }
 
+    /// A path that may be written as one of the home.
+    pub fn in_home(&self, path: &Path) -> Option<PathBuf> {
+        match path.strip_prefix("~") {
+            Ok(rest) => Some(self.home.as_ref()?.join(rest)),
+            Err(_) => Some(path.to_owned()),
+        }
+    }
+
     /// Our own configuration file, where there can be one.
     pub fn own_config_file(&self) -> Option<PathBuf> {
         let folder = self.config_folder.as_ref()?;

@@ -70,7 +70,7 @@ pub mod tests {
     use crate::sealed::Sealer;
 
     fn endpoint(region: &str) -> Endpoint {
-        Endpoint { region: region.to_owned(), url: None, fips: false, dual_stack: false }
+        Endpoint { region: region.to_owned(), ..Endpoint::default() }
     }
 
     fn no_answer(sent: bool) -> CallError {

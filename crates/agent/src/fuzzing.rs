@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
 use aws_smithy_runtime_api::client::http::{
@@ -132,12 +132,11 @@ pub fn aws_answer(input: &[u8]) {
         let answer = answer.clone();
         move |_, _| SharedHttpConnector::new(answer.clone())
     });
-    let aws = Aws::through(Arc::default(), SharedHttpClient::new(http));
+    let aws = Aws::through(SharedHttpClient::new(http));
     let endpoint = Endpoint {
         region: "eu-central-1".to_owned(),
         url: Some("http://127.0.0.1:1".to_owned()),
-        fips: false,
-        dual_stack: false,
+        ..Endpoint::default()
     };
     let signer = Signer {
         access_key_id: "AKIAEXAMPLEEXAMPLE00".to_owned(),

@@ -92,7 +92,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(endpoint.region.clone()))
             .credentials_provider(signing_key(signer))
-            .http_client(self.http(endpoint.url.as_deref())?)
+            .http_client(self.http(endpoint.url.as_deref(), endpoint.ca_bundle.as_ref())?)
             .timeout_config(self.limits().into())
             .retry_config(retries.into())
             .interceptor(self.skew_meter())

@@ -4,6 +4,7 @@
 mod bounded;
 #[cfg(not(target_os = "macos"))]
 mod bus;
+mod ca_bundle;
 mod child;
 mod clock;
 mod codes;

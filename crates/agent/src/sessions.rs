@@ -202,7 +202,7 @@ impl Sessions {
         let environment = Arc::new(environment);
         Self {
             own_config_file: environment.own_config_file(),
-            aws: Aws::new(environment.clone()),
+            aws: Aws::new(),
             environment,
             questions: Questions::default(),
             turnstile: Turnstile::default(),

@@ -15,6 +15,7 @@ use protocol::{NetworkProblem, Refusal, Secret};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
+use crate::ca_bundle::CaBundle;
 use crate::endpoint::{self, Partition};
 use crate::environment::{Environment, without_password};
 use crate::sts::{Aws, CallError, Signer, no_answer};
@@ -38,6 +39,8 @@ pub struct SignIn {
     base: String,
     /// The console's host.
     console: &'static str,
+    /// The certificates that are trusted there, where not the system's.
+    ca_bundle: Option<CaBundle>,
 }
 
 /// Whether a text is a service as the console's addresses name it.
@@ -48,7 +51,12 @@ pub fn is_service(text: &str) -> bool {
 
 impl SignIn {
     /// Those of a partition. `MFA_AGENT_SIGNIN_ENDPOINT` wins, as far as credentials may go there.
-    pub fn new(environment: &Environment, profile: &str, partition: Partition) -> Result<Self, Refusal> {
+    pub fn new(
+        environment: &Environment,
+        profile: &str,
+        partition: Partition,
+        ca_bundle: Option<CaBundle>,
+    ) -> Result<Self, Refusal> {
         let (host, console) = match partition {
             Partition::Aws => ("https://signin.aws.amazon.com", "console.aws.amazon.com"),
             Partition::China => ("https://signin.amazonaws.cn", "console.amazonaws.cn"),
@@ -56,7 +64,7 @@ impl SignIn {
         };
         let host = environment.sign_in_endpoint.as_deref().unwrap_or(host);
         endpoint::check(profile, "MFA_AGENT_SIGNIN_ENDPOINT", host)?;
-        Ok(Self { base: host.trim_end_matches('/').to_owned(), console })
+        Ok(Self { base: host.trim_end_matches('/').to_owned(), console, ca_bundle })
     }
 
     /// The endpoint in an error's words.
@@ -103,7 +111,7 @@ impl Aws {
         let operation = Operation::builder()
             .service_name("signin")
             .operation_name("getSigninToken")
-            .http_client(self.http(Some(&sign_in.base))?)
+            .http_client(self.http(Some(&sign_in.base), sign_in.ca_bundle.as_ref())?)
             .endpoint_url(&sign_in.base)
             .no_auth()
             .no_retry()
@@ -209,7 +217,7 @@ mod tests {
             (Partition::China, "signin.amazonaws.cn", "console.amazonaws.cn"),
             (Partition::GovCloud, "signin.amazonaws-us-gov.com", "console.amazonaws-us-gov.com"),
         ] {
-            let found = SignIn::new(&Environment::default(), "dev", partition).unwrap();
+            let found = SignIn::new(&Environment::default(), "dev", partition, None).unwrap();
             assert_eq!(
                 found.link(&token, Some("s3"), Some("eu-west-1")).expose(),
                 format!(
@@ -230,7 +238,7 @@ mod tests {
         ] {
             let mut environment = Environment::default();
             environment.sign_in_endpoint = Some(endpoint.to_owned());
-            assert_eq!(SignIn::new(&environment, "dev", Partition::Aws).is_ok(), good, "{endpoint}");
+            assert_eq!(SignIn::new(&environment, "dev", Partition::Aws, None).is_ok(), good, "{endpoint}");
         }
     }
 

@@ -1,7 +1,9 @@
 //! The calls to STS, and the way to AWS. It and `iam.rs` are the only files that name AWS's clients. What comes back is
 //! a value or a [`CallError`]; what that means for the person is `explain.rs`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_credential_types::Credentials as SigningKey;
@@ -14,13 +16,12 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::date_time::{DateTime, Format};
 use protocol::{CallerIdentity, NetworkProblem, Secret};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::bounded::Bounded;
+use crate::ca_bundle::CaBundle;
 use crate::configuration::Configuration;
 use crate::endpoint::Endpoint;
-use crate::environment::Environment;
-use crate::platform;
+use crate::platform::Fingerprint;
 use crate::profile::{Hop, LongTermKey, RoleContext};
 use crate::skew::{Skew, SkewMeter};
 
@@ -120,19 +121,25 @@ impl CallError {
 /// no certificates in memory.
 #[derive(Debug)]
 pub struct Aws {
-    environment: Arc<Environment>,
-    /// For https, and for plain HTTP.
-    http: Mutex<[Option<SharedHttpClient>; 2]>,
+    clients: Mutex<Clients>,
     limits: Mutex<Limits>,
     skew: Skew,
 }
 
+/// Those that were built.
+#[derive(Debug, Default)]
+struct Clients {
+    /// For plain HTTP.
+    plain: Option<SharedHttpClient>,
+    /// For https, by the file of certificates that it trusts, as that was.
+    https: BTreeMap<Option<PathBuf>, (Option<Fingerprint>, SharedHttpClient)>,
+}
+
 impl Aws {
-    /// A way to AWS with the agent's environment. Nothing is opened yet.
-    pub fn new(environment: Arc<Environment>) -> Self {
+    /// A way to AWS. Nothing is opened yet.
+    pub fn new() -> Self {
         Self {
-            environment,
-            http: Mutex::default(),
+            clients: Mutex::default(),
             limits: Mutex::new(Limits::from(&Configuration::default())),
             skew: Skew::default(),
         }
@@ -140,8 +147,9 @@ impl Aws {
 
     /// A way that leads to whatever this client answers.
     #[cfg(any(test, fuzzing))]
-    pub fn through(environment: Arc<Environment>, http: SharedHttpClient) -> Self {
-        Self { http: Mutex::new([Some(http.clone()), Some(http)]), ..Self::new(environment) }
+    pub fn through(http: SharedHttpClient) -> Self {
+        let https = BTreeMap::from([(None, (None, http.clone()))]);
+        Self { clients: Mutex::new(Clients { plain: Some(http), https }), ..Self::new() }
     }
 
     /// From here on, calls take no longer than this.
@@ -260,7 +268,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(endpoint.region.clone()))
             .credentials_provider(signing_key(signer))
-            .http_client(self.http(endpoint.url.as_deref())?)
+            .http_client(self.http(endpoint.url.as_deref(), endpoint.ca_bundle.as_ref())?)
             .timeout_config(self.limits().into())
             .retry_config(retries.into())
             .interceptor(self.skew_meter())
@@ -276,58 +284,54 @@ impl Aws {
         SkewMeter(self.skew.clone())
     }
 
-    /// The way to a URL; to none, for one of AWS's own.
-    pub fn http(&self, url: Option<&str>) -> Result<SharedHttpClient, CallError> {
-        // Plain HTTP is for this machine alone; a proxy would carry it elsewhere.
+    /// The way to a URL; to none, for one of AWS's own. Certificates that have changed are read anew.
+    pub fn http(
+        &self,
+        url: Option<&str>,
+        ca_bundle: Option<&CaBundle>,
+    ) -> Result<SharedHttpClient, CallError> {
         let plain = url.is_some_and(|url| url.starts_with("http://"));
-        let proxy = if plain { ProxyConfig::disabled() } else { ProxyConfig::from_env() };
-        let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
-        let http = &mut http[usize::from(plain)];
-        if let Some(http) = http {
-            return Ok(http.clone());
-        }
-        let trust = match &self.environment.ca_bundle {
-            None => TrustStore::default(),
-            Some(file) => {
-                let refuse = |problem: String| CallError::CaBundle {
-                    file: file.display().to_string(),
-                    problem: format!("{problem}, and AWS_CA_BUNDLE names it"),
-                };
-                let pem = platform::read_file(file).map_err(|error| refuse(error.kind().to_string()))?;
-                let certificates =
-                    CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().unwrap_or_default();
-                if certificates.is_empty() {
-                    return Err(refuse("it is no list of PEM certificates".to_owned()));
-                }
-                // The HTTP client panics at what is PEM and no certificate.
-                let bad = certificates
-                    .iter()
-                    .position(|certificate| webpki::anchor_from_trusted_cert(certificate).is_err());
-                if let Some(bad) = bad {
-                    return Err(refuse(format!("its certificate {} cannot be read", bad + 1)));
-                }
-                TrustStore::empty().with_pem_certificate(pem)
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if plain {
+            if let Some(client) = &clients.plain {
+                return Ok(client.clone());
             }
-        };
-        let build_failed = |error: &(dyn std::error::Error + 'static)| CallError::Network {
-            problem: NetworkProblem::Unreachable,
-            detail: lowest(error),
-            sent: false,
-        };
-        let context =
-            TlsContext::builder().with_trust_store(trust).build().map_err(|error| build_failed(&error))?;
-        let pool = pool::ConnectionPool::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(context)
-            .proxy_config(proxy)
-            .idle_timeout(IDLE_TIMEOUT)
-            .build_https()
-            .map_err(|error| build_failed(&error))?;
-        let client = pool::Client::new(&pool).map_err(|error| build_failed(&error))?;
-        let client = SharedHttpClient::new(client);
-        *http = Some(client.clone());
+            // For this machine alone; a proxy would carry it elsewhere.
+            let client = client(ProxyConfig::disabled(), TrustStore::empty())?;
+            clients.plain = Some(client.clone());
+            return Ok(client);
+        }
+        // Before it is read: a change in between is seen at the next look.
+        let fingerprint = ca_bundle.and_then(CaBundle::fingerprint);
+        let file = ca_bundle.map(|bundle| bundle.file.clone());
+        match clients.https.get(&file) {
+            Some((known, client)) if *known == fingerprint => return Ok(client.clone()),
+            _ => {}
+        }
+        let trust = ca_bundle.map_or_else(|| Ok(TrustStore::default()), CaBundle::read)?;
+        let client = client(ProxyConfig::from_env(), trust)?;
+        clients.https.insert(file, (fingerprint, client.clone()));
         Ok(client)
     }
+}
+
+fn client(proxy: ProxyConfig, trust: TrustStore) -> Result<SharedHttpClient, CallError> {
+    let build_failed = |error: &(dyn std::error::Error + 'static)| CallError::Network {
+        problem: NetworkProblem::Unreachable,
+        detail: lowest(error),
+        sent: false,
+    };
+    let context =
+        TlsContext::builder().with_trust_store(trust).build().map_err(|error| build_failed(&error))?;
+    let pool = pool::ConnectionPool::builder()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context)
+        .proxy_config(proxy)
+        .idle_timeout(IDLE_TIMEOUT)
+        .build_https()
+        .map_err(|error| build_failed(&error))?;
+    let client = pool::Client::new(&pool).map_err(|error| build_failed(&error))?;
+    Ok(SharedHttpClient::new(client))
 }
 
 /// What is done where an answer does not come, or is one to come back later.

@@ -261,7 +261,7 @@ fn words(refusal: &Refusal) -> (Exit, String, String) {
             };
             let hint = match problem {
                 NetworkProblem::Untrusted => {
-                    "name its CA: export AWS_CA_BUNDLE=FILE, then mfa-agent agent restart"
+                    "name its CA: ca_bundle = FILE in the profile; or export AWS_CA_BUNDLE=FILE, then mfa-agent agent restart"
                 }
                 _ if *code_spent => "the code may be used up; take the next one",
                 NetworkProblem::Throttled | NetworkProblem::ServerError => "try again in a minute",

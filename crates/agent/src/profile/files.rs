@@ -15,10 +15,11 @@ use crate::environment::Environment;
 use crate::platform;
 
 /// What is read of a section: nothing secret. A long-term secret is read when it is needed.
-const SETTINGS: [&str; 31] = [
+const SETTINGS: [&str; 32] = [
     "aws_access_key_id",
     "aws_mfa_device",
     "assume_role",
+    "ca_bundle",
     "credential_process",
     "credential_source",
     "duration_seconds",

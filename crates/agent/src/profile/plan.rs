@@ -58,6 +58,8 @@ pub struct Target {
     pub services: Option<(String, Option<ServiceEndpoints>)>,
     /// `ignore_configured_endpoint_urls`.
     pub ignore_endpoints: Option<bool>,
+    /// `ca_bundle`.
+    pub ca_bundle: Option<String>,
     /// `use_fips_endpoint`.
     pub fips: Option<bool>,
     /// `use_dualstack_endpoint`.
@@ -587,6 +589,7 @@ impl<'a> Found<'a> {
             endpoint: self.get("endpoint_url").map(str::to_owned),
             services: services.map(|name| (name.to_owned(), files.services(name).cloned())),
             ignore_endpoints: flag("ignore_configured_endpoint_urls"),
+            ca_bundle: self.get("ca_bundle").map(str::to_owned),
             fips: flag("use_fips_endpoint"),
             dual_stack: flag("use_dualstack_endpoint"),
         })

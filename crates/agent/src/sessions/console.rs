@@ -38,7 +38,8 @@ impl Sessions {
         }
         let resolved = Resolved { leased: false, ..self.resolve(profile).await? };
         let profile = resolved.plan.profile.clone();
-        let sign_in = SignIn::new(&self.environment, &profile, resolved.partition)?;
+        let sign_in =
+            SignIn::new(&self.environment, &profile, resolved.partition, resolved.sts.ca_bundle.clone())?;
         let held = match self.credentials_of(&resolved, peer, ask, None, 0, Lasting::default()).await? {
             Opened::YourTurn(question, claim) => return Ok(Opened::YourTurn(question, claim)),
             Opened::Ready(held) => held,

@@ -259,7 +259,7 @@ fn the_network() {
     );
     assert_eq!(
         reads(&network(NetworkProblem::Untrusted, false)),
-        "7: the certificate of https://sts.amazonaws.com is not trusted: os error 111 | name its CA: export AWS_CA_BUNDLE=FILE, then mfa-agent agent restart"
+        "7: the certificate of https://sts.amazonaws.com is not trusted: os error 111 | name its CA: ca_bundle = FILE in the profile; or export AWS_CA_BUNDLE=FILE, then mfa-agent agent restart"
     );
     assert_eq!(
         reads(&network(NetworkProblem::Throttled, false)),
