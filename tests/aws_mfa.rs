@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use aws_simulator::Role;
 
-use crate::support::{ACCOUNT, Run, Sandbox, key_of, tool};
+use crate::support::{ACCOUNT, Run, Sandbox, key_of, open_to_others, tool};
 
 /// What the product writes and what the real one writes must agree on, but for these values.
 const VALUES: [&str; 5] =
@@ -268,7 +268,7 @@ fn comments_and_all_else_in_the_file_stay_byte_for_byte() {
         pair.sandbox.serial
     );
     pair.write(&before);
-    fs::set_permissions(pair.file(), fs::Permissions::from_mode(0o640)).unwrap();
+    open_to_others(&pair.file(), 0o640);
     let run = pair.run(&["--profile", "dev", "--token", &pair.sandbox.code()], &[]);
     assert_eq!(run.status, 0, "{run:?}");
     let after = pair.ours();

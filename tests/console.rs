@@ -28,7 +28,8 @@ fn with_role() -> Sandbox {
 fn open(sandbox: &Sandbox, link: &str) -> (String, String) {
     let arguments =
         ["--silent", "--location", "--max-time", "30", "--noproxy", "*", "--write-out", "\n%{http_code}"];
-    let run = Run::of(&mut sandbox.command(tool("curl"), arguments.iter().chain([&link])));
+    let mut curl = sandbox.command(tool("curl"), arguments.iter().chain(&["--config", "-"]));
+    let run = Run::with_input(&mut curl, &format!("url = \"{link}\"\n"));
     let (page, status) = run.stdout.rsplit_once('\n').unwrap();
     (status.to_owned(), page.to_owned())
 }
@@ -102,10 +103,10 @@ fn a_user_signs_in_by_get_federation_token_unless_a_policy_wants_mfa() {
         "sessionKey": held["AWS_SECRET_ACCESS_KEY"],
         "sessionToken": held["AWS_SESSION_TOKEN"],
     });
-    let session = format!("Session={session}");
     let url = format!("{}/federation", sandbox.simulator.endpoint());
-    let curl = ["--silent", "--data", "Action=getSigninToken", "--data-urlencode", &session, &url];
-    assert_eq!(Run::of(&mut sandbox.command(tool("curl"), curl)).stdout, "a session of GetSessionToken");
+    let curl = ["--silent", "--data", "Action=getSigninToken", "--data-urlencode", "Session@-", &url];
+    let run = Run::with_input(&mut sandbox.command(tool("curl"), curl), &session.to_string());
+    assert_eq!(run.stdout, "a session of GetSessionToken");
     // Though AWS wants no code for it, nothing is given out without a session.
     sandbox.run(&["logout", "--all"]);
     assert_eq!(sandbox.run(&["console", "dev", "--print"]).status, 3);

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::support::{Run, Sandbox, aws_cli_2, key_of, tool};
+use crate::support::{Run, Sandbox, aws_cli_2, key_of, open_to_others, tool};
 
 const ID: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -106,8 +106,10 @@ fn every_form_of_the_consoles_file_is_read() {
     let run = piped(&sandbox, &mut sandbox.client(["keys", "import", "-"]), &csv(&sandbox));
     assert_eq!(run.status, 0, "{run:?}");
     assert_eq!(credentials(&sandbox), expected.replace("[dev]", "[default]"));
-    let script = "exec \"$1\" keys import --profile \"$2\" <(printf %s \"$3\")";
-    let arguments = ["-c", script, "bash", env!("CARGO_BIN_EXE_mfa-agent"), "dev", &csv(&sandbox)];
+    let script = "exec \"$1\" keys import --profile \"$2\" <(cat \"$3\")";
+    let key = sandbox.home().join("key.csv");
+    fs::write(&key, csv(&sandbox)).unwrap();
+    let arguments = ["-c", script, "bash", env!("CARGO_BIN_EXE_mfa-agent"), "dev", key.to_str().unwrap()];
     let run = Run::of(&mut sandbox.command(tool("bash"), arguments));
     assert!(run.status == 0 && !run.stderr.contains("rm "), "{run:?}");
     assert!(credentials(&sandbox).contains(&expected));
@@ -211,7 +213,7 @@ fn all_else_in_the_file_and_its_mode_stay() {
     let before =
         "# mine: Zürich\r\n[dev]  ; of alice\r\nregion   =\tx  \r\n\r\n; the end\r\n[ops]\r\nregion=y";
     sandbox.write(".aws/credentials", before);
-    fs::set_permissions(file(&sandbox), fs::Permissions::from_mode(0o640)).unwrap();
+    open_to_others(&file(&sandbox), 0o640);
     let run = import(&sandbox, &csv(&sandbox), &["--profile", "dev"]);
     assert_eq!(run.status, 0, "{run:?}");
     let key = key_of(&sandbox.alice).replace('\n', "\r\n");

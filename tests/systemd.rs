@@ -138,7 +138,7 @@ fn an_mfa_process_and_many_clients_get_along_with_the_hardening() {
     fs::write(
         &script,
         format!(
-            "#!/bin/sh\nset -e\ngetent hosts localhost >/dev/null\ntouch \"$HOME/used\"\n/usr/bin/python3 -c 'print(\"{}\")' | cat\n",
+            "#!/bin/sh\nset -e\ngetent hosts localhost >/dev/null\ntouch \"$HOME/used\"\necho {} | /usr/bin/python3 -c 'print(input())' | cat\n",
             sandbox.code()
         ),
     )

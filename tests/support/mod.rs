@@ -15,7 +15,7 @@ pub use desktop::{Bus, Dunst, Logind, Notified, Server};
 pub use keyring::{Keyring, PASSWORD};
 pub use memory::memory_holds;
 pub use prompter::TestPrompter;
-pub use sandbox::{ACCOUNT, Run, Sandbox, aws_cli_2, copy, exported, install, key_of, tool};
+pub use sandbox::{ACCOUNT, Run, Sandbox, aws_cli_2, copy, exported, install, key_of, open_to_others, tool};
 pub use screen::Screen;
 pub use session::{SHELLS, Session, Shell, processes};
 pub use ssh::Host;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
-use aws_simulator::{Simulator, User};
+use aws_simulator::{Simulator, User, make_known};
 use protocol::{Envelope, PROTOCOL, Reply, Request, frame};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -56,6 +57,7 @@ impl Sandbox {
         let alice = simulator.user(ACCOUNT, "alice");
         let serial = alice.device("alice");
         let folder = tempfile::tempdir().unwrap();
+        make_known("sandbox", folder.path().to_str().unwrap());
         for name in ["run", "home"] {
             fs::create_dir(folder.path().join(name)).unwrap();
             fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o700)).unwrap();
@@ -108,9 +110,19 @@ impl Sandbox {
 
     /// Writes a file of the home.
     pub fn write(&self, path: &str, contents: &str) {
+        for line in contents.lines() {
+            // A secret that the simulator did not make up.
+            if let Some(secret) = line.strip_prefix("aws_secret_access_key = ") {
+                make_known("secret key", secret);
+            }
+        }
         let path = self.home().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, contents).unwrap();
+        fs::write(&path, contents).unwrap();
+        if path.file_name().is_some_and(|name| name == "credentials") {
+            // As AWS's own client makes it.
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
     }
 
     /// A code that AWS will take.
@@ -160,6 +172,7 @@ impl Sandbox {
     /// Waits until so many clients stand in line at the agent: none is still starting.
     #[track_caller]
     pub fn wait_for_line(&self, clients: usize) {
+        self.wait_for_agent();
         wait_until("they stand in line", || match self.ask(Request::Status) {
             Reply::Status(status) => status.waiting == clients,
             other => panic!("{other:?}"),
@@ -244,6 +257,16 @@ impl Run {
         command.output().unwrap().into()
     }
 
+    /// Runs a program that reads this, to its end. What is secret comes this way: no program of these tests has a secret
+    /// in its arguments.
+    pub fn with_input(command: &mut Command, input: &str) -> Self {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may have ended without reading.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap().into()
+    }
+
     /// stderr's line that begins with `hint: `.
     pub fn hint(&self) -> &str {
         self.stderr.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap_or("")
@@ -272,19 +295,29 @@ pub fn key_of(user: &User) -> String {
 
 /// The variables that a POSIX shell has after evaluating this code, starting from these.
 pub fn exported(code: &str, before: &[(&str, &str)]) -> BTreeMap<String, String> {
-    let output = Command::new(tool("bash"))
-        .args(["--norc", "--noprofile", "-c", "eval \"$1\" && env -0", "bash", code])
+    let mut shell = Command::new(tool("bash"));
+    shell
+        .args(["--norc", "--noprofile", "-c", "eval \"$(cat)\" && env -0"])
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
-        .envs(before.iter().copied())
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&output.stdout)
+        .envs(before.iter().copied());
+    let run = Run::with_input(&mut shell, code);
+    let variables: BTreeMap<_, _> = run
+        .stdout
         .split('\0')
         .filter_map(|pair| pair.split_once('='))
         .filter(|(name, _)| !["PATH", "PWD", "SHLVL", "_"].contains(name))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+        .collect();
+    // What others than the simulator made up.
+    for (variable, kind) in [
+        ("AWS_SECRET_ACCESS_KEY", "secret key"),
+        ("AWS_SESSION_TOKEN", "session token"),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "token of live access"),
+    ] {
+        variables.get(variable).into_iter().for_each(|value| make_known(kind, value));
+    }
+    variables
 }
 
 /// Puts our programs into a folder. Says where the one is that people type.
@@ -295,6 +328,12 @@ pub fn install(folder: &Path) -> PathBuf {
         copy(&built.with_file_name(program), &folder.join(program));
     }
     folder.join("mfa-agent")
+}
+
+/// Lets others read a file of AWS's, as the person has it.
+pub fn open_to_others(file: &Path, mode: u32) {
+    make_known("open file", file.to_str().unwrap());
+    fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// Copies a program, by another process: one that another test starts meanwhile would inherit the file, open for

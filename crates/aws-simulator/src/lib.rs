@@ -24,6 +24,7 @@ mod control;
 mod fault;
 mod federation;
 mod iam;
+mod known;
 mod policy;
 mod random;
 mod request;
@@ -50,6 +51,7 @@ use tokio::sync::oneshot;
 
 pub use calls::Call;
 pub use fault::{Fault, Hold, Injection};
+pub use known::make_known;
 pub use role::Role;
 pub use user::User;
 
@@ -92,7 +94,8 @@ impl Simulator {
         let address = listener.local_addr()?;
         let state = Arc::new(State::default());
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("aws-simulator".to_owned()).spawn({
+        let name = known::THREAD.to_owned() + std::thread::current().name().unwrap_or("?");
+        let thread = std::thread::Builder::new().name(name).spawn({
             let state = Arc::clone(&state);
             move || server::run(listener, &state, stopped)
         })?;
@@ -215,6 +218,8 @@ impl Simulator {
 
     /// Gives the next session begun these credentials, letter by letter; several queue up.
     pub fn plant_credentials(&self, access_key_id: &str, secret_access_key: &str, session_token: &str) {
+        make_known("secret key", secret_access_key);
+        make_known("session token", session_token);
         locked(&self.state.world).planted.push_back(Issued {
             access_key_id: access_key_id.to_owned(),
             secret_access_key: secret_access_key.to_owned(),
@@ -324,7 +329,9 @@ impl Drop for Simulator {
 impl State {
     pub(crate) fn code(&self, serial: &str, step_offset: i64) -> Option<String> {
         let step = totp::step_at(self.clock.now()) + step_offset;
-        locked(&self.world).devices.get(serial).map(|device| totp::code(&device.seed, step))
+        let code = totp::code(&locked(&self.world).devices.get(serial)?.seed, step);
+        make_known("code", &code);
+        Some(code)
     }
 
     pub(crate) fn unused_code(&self, serial: &str) -> Option<String> {
@@ -332,7 +339,9 @@ impl State {
         let device = world.devices.get(serial)?;
         let step = totp::step_at(self.clock.now()) + device.ahead;
         let unused = device.last_accepted.map_or(step, |last| step.max(last + 1));
-        (unused <= step + 1).then(|| totp::code(&device.seed, unused))
+        let code = (unused <= step + 1).then(|| totp::code(&device.seed, unused))?;
+        make_known("code", &code);
+        Some(code)
     }
 }
 

@@ -1,5 +1,8 @@
 //! Identifiers and secrets in AWS's shapes, from the system's random source.
 
+use crate::base::base32;
+use crate::known::make_known;
+
 const UPPERCASE_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -10,12 +13,12 @@ pub(crate) fn identifier(prefix: &str) -> String {
 
 /// 40 characters.
 pub(crate) fn secret() -> String {
-    text(BASE64, 40)
+    known("secret key", text(BASE64, 40))
 }
 
 /// A session token: long, and always with the three characters that careless quoting breaks.
 pub(crate) fn token() -> String {
-    format!("IQoJb3JpZ2luX2Vj{}/+{}==", text(BASE64, 180), text(BASE64, 200))
+    known("session token", format!("IQoJb3JpZ2luX2Vj{}/+{}==", text(BASE64, 180), text(BASE64, 200)))
 }
 
 /// A request id, in the shape of a UUID.
@@ -26,7 +29,14 @@ pub(crate) fn request_id() -> String {
 
 /// The seed of a virtual MFA device; AWS gives 64 characters of base32, which is 40 bytes.
 pub(crate) fn seed() -> Vec<u8> {
-    bytes(40)
+    let seed = bytes(40);
+    make_known("seed", &base32(&seed));
+    seed
+}
+
+fn known(kind: &str, secret: String) -> String {
+    make_known(kind, &secret);
+    secret
 }
 
 fn text(alphabet: &[u8], length: usize) -> String {
