@@ -193,6 +193,24 @@ fn sockets_are_paths() {
 }
 
 #[test]
+fn nothing_of_ours_speaks_to_the_journal() {
+    // What is on their streams goes there under systemd, and to a file that is watched in the tests.
+    for program in [
+        env!("CARGO_BIN_EXE_mfa-agent"),
+        env!("CARGO_BIN_EXE_mfa-agent-cli"),
+        env!("CARGO_BIN_EXE_mfa-agentd"),
+    ] {
+        let has = |pattern: &str| {
+            let mut grep = Command::new("grep");
+            let status = grep.args(["--text", "--quiet", "--extended-regexp", pattern, program]).status();
+            status.unwrap().code().unwrap()
+        };
+        assert_eq!(has("libc[.]so"), 0, "what {program} has is found");
+        assert_eq!(has("/dev/log|systemd/journal|syslog|sd_journal"), 1, "{program}");
+    }
+}
+
+#[test]
 fn unsafe_code_is_in_the_platform_files_alone_and_says_why_it_is_sound() {
     let mut count = 0;
     for folder in [
