@@ -15,6 +15,7 @@ mod errors;
 mod exec;
 mod faults;
 mod front;
+mod full_disk;
 mod gone_clients;
 mod hardening;
 mod hooks;

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::address;
 use serde::{Deserialize, Serialize};
@@ -62,29 +62,68 @@ pub struct Leases {
     /// By profile, and whether it is live access: what is true now, and the lease's name.
     #[serde(with = "pairs")]
     given: BTreeMap<(String, bool), (Told, String)>,
+    /// The folder is there, and has no strays.
+    #[serde(default = "is_prepared")]
+    prepared: bool,
+    /// Why the last one could not be made.
+    #[serde(skip)]
+    problem: Option<String>,
+}
+
+/// An earlier program handed leases over only where it had prepared the folder.
+fn is_prepared() -> bool {
+    true
 }
 
 impl Leases {
-    /// Leases in a folder, cleared of what a killed agent left there. `start` differs from agent to agent.
-    pub fn new(folder: PathBuf, start: u64) -> io::Result<Self> {
-        platform::create_private_folder(&folder)?;
-        if !address::check_folder(&folder, platform::own_uid()).map_err(io::Error::other)? {
+    /// Leases in a folder that nothing is done to yet. `start` differs from agent to agent.
+    pub fn new(folder: PathBuf, start: u64) -> Self {
+        Self { folder, ours: true, start, counter: 0, given: BTreeMap::new(), prepared: false, problem: None }
+    }
+
+    /// Clears the folder of what a killed agent left there, where that was not done before. A disk may be full: then it
+    /// is tried again with the first lease.
+    fn prepare(&mut self) -> io::Result<()> {
+        if self.prepared {
+            return Ok(());
+        }
+        platform::create_private_folder(&self.folder)?;
+        if !address::check_folder(&self.folder, platform::own_uid()).map_err(io::Error::other)? {
             return Err(io::ErrorKind::NotFound.into());
         }
-        for entry in fs::read_dir(&folder)? {
+        for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             // Somebody's folder of the same name may have ended up here: what is no lease stays.
             if entry.file_type()?.is_file() && is_lease(&entry.file_name()) {
                 fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self { folder, ours: true, start, counter: 0, given: BTreeMap::new() })
+        self.prepared = true;
+        Ok(())
     }
 
-    /// The name of the lease for a profile as long as this is true. The file's time of change is the moment
-    /// when it is over, in seconds since the epoch. The name ends with the last four characters of the key id
-    /// that the shell was given, so that a shell can tell a key that the person set by hand.
-    pub fn give(&mut self, profile: &str, told: Told, until: u64, key_id: &str) -> io::Result<String> {
+    /// The name of the lease for a profile as long as this is true; none where it cannot be made. The file's time of
+    /// change is the moment when it is over, in seconds since the epoch. The name ends with the last four characters of
+    /// the key id that the shell was given, so that a shell can tell a key that the person set by hand.
+    pub fn give(&mut self, profile: &str, told: Told, until: u64, key_id: &str) -> Option<String> {
+        let name = self.make(profile, told, until, key_id);
+        self.problem = name.as_ref().err().map(ToString::to_string);
+        name.ok()
+    }
+
+    /// Why the last one could not be made.
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Why none can be made now.
+    pub fn look(&mut self) -> Option<&str> {
+        let made = self.prepare().and_then(|()| self.file("0000000000000000-look", UNIX_EPOCH));
+        self.problem = made.and_then(fs::remove_file).err().map(|error| error.to_string());
+        self.problem()
+    }
+
+    fn make(&mut self, profile: &str, told: Told, until: u64, key_id: &str) -> io::Result<String> {
         let key = (profile.to_owned(), matches!(told, Told::Live { .. }));
         if let Some((given, name)) = self.given.get(&key)
             && *given == told
@@ -98,11 +137,24 @@ impl Leases {
         (profile, self.start, self.counter).hash(&mut hasher);
         let tail = key_id.get(key_id.len().saturating_sub(4)..).unwrap_or_default();
         let name = format!("{:016x}-{tail}", hasher.finish());
-        let path = self.folder.join(&name);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        file.set_modified(UNIX_EPOCH + Duration::from_secs(until))?;
+        self.prepare()?;
+        self.file(&name, UNIX_EPOCH + Duration::from_secs(until))?;
         self.given.insert(key, (told, name.clone()));
         Ok(name)
+    }
+
+    /// Makes an empty file of this time, whole or not at all.
+    fn file(&self, name: &str, modified: SystemTime) -> io::Result<PathBuf> {
+        let path = self.folder.join(name);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        match file.set_modified(modified) {
+            Ok(()) => Ok(path),
+            Err(error) => {
+                // Nobody was told of it.
+                let _ = fs::remove_file(path);
+                Err(error)
+            }
+        }
     }
 
     /// Takes the leases back for which `still_true` says no.
@@ -128,9 +180,15 @@ impl Leases {
             .collect()
     }
 
-    /// From here on they are this process's, or no longer.
-    pub fn set_ours(&mut self, ours: bool) {
-        self.ours = ours;
+    /// From here on they are this process's.
+    pub fn take_over(&mut self) {
+        self.ours = true;
+        self.problem = self.prepare().err().map(|error| error.to_string());
+    }
+
+    /// They are no longer this process's.
+    pub fn let_go(&mut self) {
+        self.ours = false;
     }
 
     fn revoke(&mut self, key: &(String, bool)) {
@@ -171,7 +229,7 @@ mod tests {
     fn a_lease_is_there_as_long_as_it_is_true() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lease");
-        let mut leases = Leases::new(path.clone(), 1).unwrap();
+        let mut leases = Leases::new(path.clone(), 1);
         let first = leases.give("dev", ready(1, 0), 1_900_000_000, "AKIALAST").unwrap();
         assert_eq!(leases.give("dev", ready(1, 0), 1_900_000_000, "AKIALAST").unwrap(), first);
         let modified = path.join(&first).metadata().unwrap().modified().unwrap();
@@ -193,13 +251,31 @@ mod tests {
     fn the_next_agent_clears_strays_and_takes_other_names() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lease");
-        let mut killed = Leases::new(path.clone(), 1).unwrap();
+        let mut killed = Leases::new(path.clone(), 1);
         let stray = killed.give("dev", ready(1, 0), 0, "").unwrap();
         std::mem::forget(killed);
         fs::write(path.join("contract.pdf"), "").unwrap();
-        let mut next = Leases::new(path.clone(), 2).unwrap();
+        let mut next = Leases::new(path.clone(), 2);
+        next.take_over();
         assert!(!path.join(&stray).exists());
         assert!(path.join("contract.pdf").exists(), "what is no lease stays");
         assert_ne!(next.give("dev", ready(1, 0), 0, "").unwrap(), stray);
+    }
+
+    #[test]
+    fn a_folder_that_could_not_be_prepared_is_prepared_once_it_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("full/lease");
+        fs::write(folder.path().join("full"), "no folder").unwrap();
+        let mut leases = Leases::new(path.clone(), 1);
+        leases.take_over();
+        assert!(leases.problem().is_some());
+        assert_eq!(leases.give("dev", ready(1, 0), 0, ""), None);
+        assert!(leases.look().is_some());
+        fs::remove_file(folder.path().join("full")).unwrap();
+        let name = leases.give("dev", ready(1, 0), 0, "").unwrap();
+        assert!(path.join(name).exists() && leases.problem().is_none());
+        assert_eq!(leases.look(), None);
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
     }
 }

@@ -83,8 +83,11 @@ pub struct State {
     pub vault: Vault,
     /// Who asked for what.
     pub journal: Journal,
-    /// What shells were told; none where the folder cannot be used.
+    /// What shells were told; none at the agent's end.
     pub leases: Option<Leases>,
+    /// Why there are no leases, as the log says.
+    #[serde(skip)]
+    no_leases: Option<String>,
     /// Who gets credentials over HTTP.
     pub grants: Grants,
     /// The sockets that give out a few profiles.
@@ -239,7 +242,7 @@ impl Sessions {
     /// Another process has it all now: what shells were told is its own.
     pub fn let_go(&self) {
         if let Some(leases) = &mut self.state().leases {
-            leases.set_ours(false);
+            leases.let_go();
         }
     }
 
@@ -621,7 +624,7 @@ impl Sessions {
         let told = Told::Ready { number: held.number, root: resolved.root.clone(), level };
         let lease = state.leases.as_mut().filter(|_| resolved.leased);
         let lease =
-            lease.and_then(|leases| leases.give(profile, told, held.deadline.wall, &held.access_key_id).ok());
+            lease.and_then(|leases| leases.give(profile, told, held.deadline.wall, &held.access_key_id));
         let replaced_region = replaces.and_then(|name| profile::region(&resolved.files, name));
         let variables = resolved.configuration.profile.get(profile);
         Ok(Credentials {
@@ -708,6 +711,15 @@ impl State {
     fn sync_leases(&mut self, now: Now) {
         if self.would_be_lost(now) == 0 {
             self.lock.dissolve();
+        }
+        let problem = self.leases.as_ref().and_then(Leases::problem);
+        if self.no_leases.as_deref() != problem {
+            self.no_leases = problem.map(str::to_owned);
+            let event = match &self.no_leases {
+                Some(problem) => format!("no leases: {problem}; prompts ask once a minute instead"),
+                None => "leases again".to_owned(),
+            };
+            self.journal.note(now, &Peer::default(), event);
         }
         let Self { vault, leases, notify_before, told, lock, grants, .. } = self;
         told.retain(|(number, _)| vault.may_hold(*number));

@@ -181,6 +181,11 @@ fn run(report: bool, memory: Option<RawFd>, kind: PageKind) -> Result<(), Failur
             failure(&format!("no signals are to be had: {error}"), "see the limits: ulimit -a")
         })?;
         let (listener, conversations, socket) = means.socket(&address)?;
+        if let Some(leases) = &mut means.state.leases
+            && !inherits
+        {
+            leases.take_over();
+        }
         if report {
             tell(&StartReport::Listening { pid: std::process::id() });
             let _ = platform::let_go_of_stdout();
@@ -189,8 +194,10 @@ fn run(report: bool, memory: Option<RawFd>, kind: PageKind) -> Result<(), Failur
             // Of an heir the process before it tells.
             manager.ready();
         }
-        if let Some(leases) = &mut means.state.leases {
-            leases.set_ours(true);
+        if let Some(leases) = &mut means.state.leases
+            && inherits
+        {
+            leases.take_over();
         }
         let (desktop, events) = Desktop::new(environment.data_folders.clone());
         let sessions =
@@ -238,7 +245,7 @@ impl Means {
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let start = u64::try_from(start & u128::from(u64::MAX)).unwrap_or_default();
         let mut state = State::default();
-        state.leases = Leases::new(address.leases(), start).ok();
+        state.leases = Some(Leases::new(address.leases(), start));
         state.sockets = Sockets::new(address.grants());
         let short = match (kind, sealer.memory()) {
             (_, Memory::Swappable) => Some("the key's memory cannot be locked, and may be swapped out"),
@@ -343,7 +350,7 @@ fn prepare_folder(folder: &Path) -> Result<(), Failure> {
     platform::create_private_folder(folder).map_err(|error| {
         failure(
             &format!("the runtime folder {} cannot be made: {error}", folder.display()),
-            "set XDG_RUNTIME_DIR to a folder of your own",
+            &address::hint(&error, folder, "set XDG_RUNTIME_DIR to a folder of your own"),
         )
     })?;
     // Made by us, or by somebody else in the same moment.
@@ -358,7 +365,8 @@ fn lock(socket: &Path, patience: Duration) -> Result<File, Failure> {
     let path = PathBuf::from(path);
     let hint = "see who owns the file, and whether its file system knows locks";
     let lock = platform::open_lock(&path).map_err(|error| {
-        failure(&format!("the lock file {} cannot be opened: {error}", path.display()), hint)
+        let hint = address::hint(&error, folder_of(socket), hint);
+        failure(&format!("the lock file {} cannot be opened: {error}", path.display()), &hint)
     })?;
     let deadline = Instant::now() + patience;
     loop {
@@ -373,6 +381,10 @@ fn lock(socket: &Path, patience: Duration) -> Result<File, Failure> {
             }
         }
     }
+}
+
+fn folder_of(socket: &Path) -> &Path {
+    socket.parent().unwrap_or(socket)
 }
 
 /// Whether something listens at the socket that is no agent, for an agent would hold the lock. One that was just
@@ -405,7 +417,7 @@ fn listen(path: &Path) -> Result<Listener, Failure> {
     let unusable = |error: io::Error| {
         failure(
             &format!("cannot listen on {}: {error}", path.display()),
-            "set XDG_RUNTIME_DIR to a folder on a local file system",
+            &address::hint(&error, folder_of(path), "set XDG_RUNTIME_DIR to a folder on a local file system"),
         )
     };
     server::listen(path).map_err(unusable)

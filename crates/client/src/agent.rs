@@ -274,6 +274,7 @@ impl Agent {
         let folder = self.address.folder();
         let cannot = |path: &Path, error: &Error| {
             Failure::new(Exit::Agent, format!("cannot prepare {}: {error}", path.display()))
+                .hint(address::hint(error, folder, "mfa-agent doctor"))
         };
         if !self.check_folder()? {
             platform::make_private_folder(folder).map_err(|error| cannot(folder, &error))?;

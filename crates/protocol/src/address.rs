@@ -120,6 +120,18 @@ pub fn resolve(
     fits(Address { socket: folder.join("sock"), overridden: false })
 }
 
+/// What a person does about an error in our folder: makes room where the disk is full, else `otherwise`.
+pub fn hint(error: &io::Error, folder: &Path, otherwise: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            // It may not be there yet itself.
+            let disk = folder.parent().unwrap_or(folder).display();
+            format!("make room there: df -h {disk}; df -i {disk}")
+        }
+        _ => otherwise.to_owned(),
+    }
+}
+
 /// Whether the folder may hold our socket: a real folder of this uid, closed to others. `Ok(false)` where
 /// there is none yet.
 pub fn check_folder(path: &Path, uid: u32) -> Result<bool, AddressError> {

@@ -701,6 +701,9 @@ pub struct Health {
     /// Why nobody tells it of what shall lock it (`lock_on`); none, too, where nothing shall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock_on: Option<String>,
+    /// Why no leases can be made, so that prompts ask once a minute instead of looking whether a file is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leases: Option<String>,
     /// The operating system's keyring; none from an agent that does not use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyring: Option<KeyringState>,

@@ -42,6 +42,7 @@ impl Sessions {
                 None => "neither pinentry nor zenity nor kdialog is found".to_owned(),
             })
         });
+        let leases = self.state().leases.as_mut().and_then(|leases| leases.look().map(str::to_owned));
         Health {
             replaced,
             configuration: configuration.err(),
@@ -49,6 +50,7 @@ impl Sessions {
             notifications,
             prompter,
             lock_on,
+            leases,
             keyring: Some(keyring),
             seeds,
         }

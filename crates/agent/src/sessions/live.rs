@@ -256,7 +256,7 @@ impl Sessions {
         let told = Told::Live { grant: key.number, number: root.number, root: resolved.root.clone(), level };
         // A process of its own looks at no lease.
         let leases = state.leases.as_mut().filter(|_| process.is_none());
-        let lease = leases.and_then(|leases| leases.give(profile, told, root.deadline.wall, "live").ok());
+        let lease = leases.and_then(|leases| leases.give(profile, told, root.deadline.wall, "live"));
         let replaced_region = replaces.and_then(|name| profile::region(&resolved.files, name));
         let variables = resolved.configuration.profile.get(profile);
         Ok(Live {

@@ -87,8 +87,7 @@ impl Sessions {
         let ask = expired && wants && !elsewhere && !state.put_off.contains(&resolved.root);
         let missing = if role_alone { last } else { resolved.root.clone() };
         let lease = state.leases.as_mut().filter(|_| !elsewhere);
-        let lease =
-            lease.and_then(|leases| leases.give(profile, Told::Ended { missing }, NEVER_OVER, "").ok());
+        let lease = lease.and_then(|leases| leases.give(profile, Told::Ended { missing }, NEVER_OVER, ""));
         drop(guard);
         if role_alone {
             // The watch renews it; its lease goes when it is there.
@@ -105,7 +104,7 @@ impl Sessions {
             return None;
         }
         let lease = state.leases.as_mut().filter(|_| !elsewhere);
-        let lease = lease.and_then(|leases| leases.give(profile, Told::Locked, NEVER_OVER, "").ok());
+        let lease = lease.and_then(|leases| leases.give(profile, Told::Locked, NEVER_OVER, ""));
         let host = elsewhere.then(platform::host);
         Some(ShellState::Ended { reason: EndReason::Locked, lease, ask: false, host })
     }

@@ -120,6 +120,14 @@ pub fn health(health: Option<&Health>, desktop: bool) -> Vec<Finding> {
         )),
         _ => {}
     }
+    findings.extend(health.leases.as_ref().map(|problem| {
+        let what = format!("prompts learn of changes a minute late, and make a process for it: {problem}");
+        Finding::warning(
+            "leases",
+            what,
+            "df -h and df -i show whether the disk of the socket's folder is full",
+        )
+    }));
     findings.extend(health.lock_on.as_ref().map(|problem| {
         Finding::error(
             "lock_on",
