@@ -226,6 +226,11 @@ fn a_profile_that_is_not_clear_is_not_guessed() {
     assert!(shown.contains("ops's is bob's"), "{shown}");
     let shown = bash(&sandbox, &[("AWS_PROFILE", "dev")], "mfa-agent doctor", "").stdout;
     assert!(shown.contains("dev's is alice's"), "{shown}");
+    // Of a role that the shell uses, the user behind it counts.
+    let role = format!("dev,arn:aws:iam::{ACCOUNT}:role/ops");
+    let shown = bash(&sandbox, &[("MFA_AGENT_PROFILE", &role)], "mfa-agent doctor", "").stdout;
+    assert!(shown.contains("dev's is alice's"), "{shown}");
+    assert!(shown.contains(&format!("✓ device            {} is alice's", sandbox.serial)), "{shown}");
 }
 
 #[test]

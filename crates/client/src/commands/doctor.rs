@@ -162,7 +162,7 @@ fn examine(wanted: Option<&str>, offline: bool, environment: &Environment) -> Ve
     let (consumed, traces) = (Consumed::read(), Traces::read());
     let own = environment.aws_profile.as_deref().or(environment.own_profile.as_deref());
     let own = own.and_then(|name| name.to_str());
-    let question = Question { wanted, own, offline };
+    let question = Question { wanted: wanted.map(source_of), own: own.map(source_of), offline };
     let mut findings = Vec::new();
     let mut heard = match Agent::locate(environment) {
         Ok(agent) => match hear(&agent, &question, environment, &consumed) {
@@ -200,7 +200,7 @@ fn examine(wanted: Option<&str>, offline: bool, environment: &Environment) -> Ve
         }
         match profiles {
             Ok(profiles) => {
-                findings.extend(files::profiles(profiles, wanted.map(source_of), own.map(source_of)));
+                findings.extend(files::profiles(profiles, question.wanted, question.own));
                 findings.extend(all.iter().flat_map(files::leftovers));
                 findings.extend(all.iter().flat_map(files::in_the_clear));
                 let kept = health.as_ref().and_then(|health| health.seeds.as_deref());

@@ -61,6 +61,8 @@ pub fn findings(answers: Answers, named: Option<&str>, profiles: &[Profile]) -> 
     };
     let mut findings = vec![key(&signer, &identity)];
     let Some(user) = identity.user() else { return findings };
+    // A role's ARN is in no file.
+    let named = named.filter(|named| profiles.iter().any(|profile| profile.name == *named));
     let serial = Serial::of(named.unwrap_or(&signer), profiles);
     let half_done = match half_done {
         Ok((_, IamAnswer::VirtualMfaDevices(serials))) => serials,
