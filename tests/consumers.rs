@@ -86,7 +86,7 @@ struct Way {
     set: fn(&Sandbox, &mut Command),
 }
 
-const CONSUMERS: [Consumer; 7] = [
+const CONSUMERS: [Consumer; 8] = [
     Consumer {
         name: "AWS CLI 2",
         command: |sandbox| {
@@ -111,6 +111,7 @@ const CONSUMERS: [Consumer; 7] = [
     },
     Consumer { name: "AWS SDK for JavaScript v3", command: javascript, proof: Proof::Arn },
     Consumer { name: "AWS SDK for Rust", command: rust, proof: Proof::Arn },
+    Consumer { name: "AWS SDK for Go v2", command: go, proof: Proof::Arn },
     Consumer {
         name: "rclone",
         command: |sandbox| {
@@ -232,6 +233,11 @@ fn node_modules() -> PathBuf {
 pub fn rust(sandbox: &Sandbox) -> Command {
     let arguments = ["--exact", "consumers::the_rust_sdk", "--ignored", "--nocapture"];
     sandbox.command(std::env::current_exe().unwrap(), arguments)
+}
+
+/// Asks who it is, by the SDK for Go. `tests/run` builds it of `support/go_sdk.go`.
+pub fn go(sandbox: &Sandbox) -> Command {
+    sandbox.command(tool("go-sdk"), [""; 0])
 }
 
 #[test]

@@ -15,7 +15,7 @@ type Variables = BTreeMap<String, String>;
 /// A program: the row that it is of, a region of its own, which tells whose call it was, and how it asks who it is.
 type Program = (&'static str, &'static str, fn(&Sandbox) -> Command);
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 6] = [
     ("AWS CLI 2", "us-east-1", |sandbox| {
         let endpoint = sandbox.simulator.endpoint();
         sandbox.command(aws_cli_2(), ["--endpoint-url", &endpoint, "sts", "get-caller-identity"])
@@ -27,6 +27,7 @@ const PROGRAMS: [Program; 5] = [
     }),
     ("SDK for JavaScript", "us-west-2", crate::consumers::javascript),
     ("SDK for Rust", "eu-west-1", crate::consumers::rust),
+    ("SDK for Go", "eu-west-2", crate::consumers::go),
 ];
 
 /// A machine with a session of `dev`, and a shell that has its variables.
@@ -117,13 +118,13 @@ fn add_default(sandbox: &Sandbox) {
 fn the_variables_of_env_are_used_by_all_and_nothing_is_in_the_way() {
     let (sandbox, shell) = with_session();
     let run = agrees(&sandbox, &shell);
-    assert_eq!(run.stdout.matches("session of dev").count(), 4, "{run:?}");
+    assert_eq!(run.stdout.matches("session of dev").count(), 5, "{run:?}");
     assert_eq!(
         run.stdout.matches("h 59m left)").count() + run.stdout.matches("(12h left)").count(),
-        4,
+        5,
         "{run:?}"
     );
-    assert_eq!(run.stdout.lines().count(), 5, "{run:?}");
+    assert_eq!(run.stdout.lines().count(), 6, "{run:?}");
     assert_eq!(run.stderr, "");
 }
 
@@ -169,7 +170,7 @@ fn the_two_variables_of_a_profile_mean_different_things_to_different_programs() 
     let both = shell(&[("AWS_PROFILE", "dev-session"), ("AWS_DEFAULT_PROFILE", "dev")]);
     let run = agrees(&sandbox, &both);
     assert!(run.stdout.contains("AWS_PROFILE and AWS_DEFAULT_PROFILE differ"), "{run:?}");
-    assert_eq!(run.stdout.matches("its credential_process").count(), 3, "{run:?}");
+    assert_eq!(run.stdout.matches("its credential_process").count(), 4, "{run:?}");
 
     let (sandbox, _) = with_session();
     let run = agrees(&sandbox, &shell(&[("AWS_DEFAULT_PROFILE", "dev")]));
@@ -183,10 +184,10 @@ fn a_credential_process_is_a_way_with_nothing_in_it() {
     let run = agrees(&sandbox, &shell(&[("AWS_PROFILE", "dev-session")]));
     assert_eq!(
         run.stdout.matches("[dev-session] of the files: its credential_process").count(),
-        4,
+        5,
         "{run:?}"
     );
-    assert_eq!((run.stdout.lines().count(), run.stderr.as_str()), (5, ""), "{run:?}");
+    assert_eq!((run.stdout.lines().count(), run.stderr.as_str()), (6, ""), "{run:?}");
 }
 
 #[test]
@@ -245,10 +246,10 @@ fn a_containers_endpoint_is_asked_last() {
     let run = agrees(&sandbox, &shell);
     assert_eq!(
         run.stdout.matches("the endpoint of AWS_CONTAINER_CREDENTIALS_FULL_URI").count(),
-        4,
+        5,
         "{run:?}"
     );
-    assert_eq!((run.stdout.lines().count(), run.stderr.as_str()), (5, ""), "{run:?}");
+    assert_eq!((run.stdout.lines().count(), run.stderr.as_str()), (6, ""), "{run:?}");
 
     sandbox.simulator.clear_calls();
     add_default(&sandbox);
@@ -259,12 +260,31 @@ fn a_containers_endpoint_is_asked_last() {
 }
 
 #[test]
+fn of_two_containers_endpoints_go_takes_the_other_one() {
+    let (sandbox, _) = with_session();
+    let live = exported(&sandbox.run(&["env", "dev", "--live"]).stdout, &[]);
+    let mut both = live.clone();
+    both.insert("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI".to_owned(), "/nowhere".to_owned());
+    let run = why(&sandbox, &both, &[]);
+    mended(
+        &run,
+        &["the SDK for Go takes AWS_CONTAINER_CREDENTIALS_FULL_URI, all others the other one"],
+        "eval \"$(mfa-agent env dev --live)\"",
+    );
+    assert!(run.stdout.contains("\nSDK for Go          live access to dev"), "{run:?}");
+    assert_eq!(run.stdout.matches("the endpoint of AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").count(), 4);
+    // What the relative one leads to is a machine of AWS's, so that Go alone is seen to take the full one.
+    let caller = Run::of(crate::consumers::go(&sandbox).envs(&both).env("AWS_REGION", "eu-west-2"));
+    assert!(caller.status == 0 && caller.stdout.contains(":user/alice"), "{caller:?}");
+}
+
+#[test]
 fn live_access_is_what_it_says_unless_a_key_wins() {
     let (sandbox, _) = with_session();
     let shell = exported(&sandbox.run(&["env", "dev", "--live"]).stdout, &[]);
     let run = agrees(&sandbox, &shell);
-    assert_eq!(run.stdout.matches("live access to dev").count(), 4, "{run:?}");
-    assert_eq!((run.stdout.lines().count(), run.stderr.as_str()), (5, ""), "{run:?}");
+    assert_eq!(run.stdout.matches("live access to dev").count(), 5, "{run:?}");
+    assert_eq!((run.stdout.lines().count(), run.stderr.as_str()), (6, ""), "{run:?}");
     let mut shell = shell;
     shell.insert("AWS_SECRET_ACCESS_KEY".to_owned(), "left over".to_owned());
     shell.insert("AWS_ACCESS_KEY_ID".to_owned(), "ASIALEFTOVERLEFTOVER".to_owned());

@@ -130,7 +130,7 @@ impl Environment {
     }
 }
 
-/// The variables that name a container's endpoint, the one that wins first.
+/// The variables that name a container's endpoint, the one first that wins, but for the SDK for Go.
 pub const CONTAINER_VARIABLES: [&str; 2] =
     ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
 
@@ -147,8 +147,8 @@ pub struct Consumed {
     pub default_profile: Option<OsString>,
     /// `AWS_WEB_IDENTITY_TOKEN_FILE` is set.
     pub web_identity: bool,
-    /// The one of [`CONTAINER_VARIABLES`] that counts.
-    pub container: Option<&'static str>,
+    /// Those of [`CONTAINER_VARIABLES`] that are set.
+    pub containers: Vec<&'static str>,
     /// `MFA_AGENT_EXP`: when what the shell holds ends, in seconds since the epoch.
     pub expires_at: Option<u64>,
     /// `AWS_CONFIG_FILE`.
@@ -168,7 +168,7 @@ impl Consumed {
             security_token: secret("AWS_SECURITY_TOKEN"),
             default_profile: read("AWS_DEFAULT_PROFILE"),
             web_identity: read("AWS_WEB_IDENTITY_TOKEN_FILE").is_some(),
-            container: CONTAINER_VARIABLES.into_iter().find(|name| read(name).is_some()),
+            containers: CONTAINER_VARIABLES.into_iter().filter(|name| read(name).is_some()).collect(),
             expires_at: read("MFA_AGENT_EXP").and_then(|text| text.to_str()?.parse().ok()),
             config_file: read("AWS_CONFIG_FILE"),
             credentials_file: read("AWS_SHARED_CREDENTIALS_FILE"),

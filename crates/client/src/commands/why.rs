@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use protocol::role::shown;
 use protocol::{Section, Sections};
 
+use super::env::LIVE;
 use crate::agent::Agent;
 use crate::args::Why;
 use crate::environment::{CONTAINER_VARIABLES, Consumed, Environment};
@@ -21,14 +22,16 @@ enum Sdk {
     Boto3,
     JavaScript,
     Rust,
+    Go,
 }
 
 /// All of them, with the programs that they are in.
-const SDKS: [(Sdk, &str); 4] = [
+const SDKS: [(Sdk, &str); 5] = [
     (Sdk::AwsCli2, "AWS CLI 2"),
     (Sdk::Boto3, "AWS CLI 1, boto3"),
     (Sdk::JavaScript, "SDK for JavaScript"),
     (Sdk::Rust, "SDK for Rust"),
+    (Sdk::Go, "SDK for Go"),
 ];
 
 /// How a profile gets its credentials.
@@ -175,7 +178,7 @@ impl Surroundings<'_> {
         let own = self.environment.aws_profile.as_ref();
         let default = self.consumed.default_profile.as_ref();
         let named = match sdk {
-            Sdk::AwsCli2 => own.or(default),
+            Sdk::AwsCli2 | Sdk::Go => own.or(default),
             Sdk::Boto3 => default.or(own),
             // They know no AWS_DEFAULT_PROFILE.
             Sdk::JavaScript | Sdk::Rust => own,
@@ -215,8 +218,12 @@ impl Surroundings<'_> {
             Sdk::Rust => {
                 of_profile(&[Way::Role, Way::WebIdentity, Way::SignIn, Way::Process, Way::Key]).or(token_file)
             }
+            Sdk::Go => token_file
+                .or_else(|| of_profile(&[Way::Role, Way::Key, Way::WebIdentity, Way::SignIn, Way::Process])),
         };
-        found.or(self.consumed.container.map(Source::Container)).unwrap_or(Source::Nothing)
+        let mut containers = self.consumed.containers.iter().copied();
+        let container = if sdk == Sdk::Go { containers.next_back() } else { containers.next() };
+        found.or(container.map(Source::Container)).unwrap_or(Source::Nothing)
     }
 
     /// A file has the profile, or its long-term key.
@@ -256,7 +263,9 @@ impl Surroundings<'_> {
             Source::Profile(name, way) => format!("[{name}] of the files: {}", way.words()),
             Source::WebIdentity => "the token of AWS_WEB_IDENTITY_TOKEN_FILE".to_owned(),
             Source::Container(variable) => match (self.environment.live, &self.environment.own_profile) {
-                (true, Some(profile)) => format!("live access to {}", shown(&profile.to_string_lossy())),
+                (true, Some(profile)) if *variable == LIVE[0] => {
+                    format!("live access to {}", shown(&profile.to_string_lossy()))
+                }
                 _ => format!("the endpoint of {variable}"),
             },
             Source::Fails(why) => format!("none: {why}"),
@@ -357,11 +366,16 @@ impl Surroundings<'_> {
     fn in_the_way(&self, sources: &Sources, wanted: Option<&str>, files: &Sections) -> Vec<Trap> {
         let mut traps = Vec::new();
         let mut tell = |what: String, mend| traps.push(Trap { what, mend });
-        if let Some(variable) = self.consumed.container
-            && !sources.iter().all(|(_, _, source)| *source == Source::Container(variable))
+        if let Some(variable) = self.consumed.containers.first()
+            && !sources.iter().all(|(_, _, source)| matches!(source, Source::Container(_)))
         {
             let what = format!("{variable} is set: it is asked last, and only where there is nothing else");
             tell(what, Mend::Unset(&CONTAINER_VARIABLES));
+        }
+        if self.consumed.containers.len() > 1 {
+            let what = "both variables of a container's endpoint are set: the SDK for Go takes \
+                        AWS_CONTAINER_CREDENTIALS_FULL_URI, all others the other one";
+            tell(what.to_owned(), Mend::Unset(&["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]));
         }
         if sources.iter().any(|(_, _, source)| *source == Source::Variables) {
             let session = self.session().and_then(OsStr::to_str);
