@@ -74,6 +74,8 @@ pub fn aws_edit(input: &[u8]) {
     let keys: BTreeSet<String> = text
         .lines()
         .filter_map(|line| Some(line.split_once('=')?.0.trim().to_lowercase()))
+        // To botocore the very setting that changes, with a value that begins with `=`.
+        .filter(|name| name.split_once(':').is_none_or(|(name, _)| name.trim_matches(is_space) != key))
         .chain([key.to_owned()])
         .collect();
     let Some(mut before) = read(kind, text, &keys) else { return };
