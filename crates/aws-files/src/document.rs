@@ -77,10 +77,11 @@ impl Kind {
     /// The profile that a header is of, to the SDKs.
     fn sdk_profile(self, header: &str) -> Option<&str> {
         let header = header.trim_matches([' ', '\t']);
+        // Two kinds of white space: these two end a word, and any is taken off it.
         match (self, header.split_once([' ', '\t'])) {
-            (Self::Credentials, None) => Some(header),
-            (Self::Config, None) => (header == "default").then_some(header),
-            (Self::Config, Some(("profile", name))) => Some(name.trim()),
+            (Self::Credentials, None) => Some(header.trim()),
+            (Self::Config, None) => Some(header.trim()).filter(|name| *name == "default"),
+            (Self::Config, Some((word, name))) if word.trim() == "profile" => Some(name.trim()),
             (_, Some(_)) => None,
         }
     }
