@@ -124,6 +124,38 @@ fn an_expired_session_is_renewed_right_at_the_prompt() {
 }
 
 #[test]
+fn who_wants_no_question_is_asked_none_and_who_wants_it_early_is_asked_early() {
+    for shell in SHELLS {
+        let mut sandbox = Sandbox::new();
+        let clock = sandbox.fake_clock();
+        let configure = |text: &str| sandbox.write(".config/mfa-agent/config.toml", text);
+        configure("auto_prompt = 'expiring'\n[profile.dev]\nauto_prompt = 'never'\n");
+        let session = Session::start(&sandbox, shell);
+        use_dev(&sandbox, &session);
+        let first = session.key_id().unwrap();
+        sandbox.advance(&clock, 43_200 - 300);
+        assert_eq!(sandbox.run(&["status"]).status, 0);
+        let start = session.type_line("true");
+        session.wait_for_step(start);
+        let environment = session.environment();
+        assert_eq!(environment["AWS_ACCESS_KEY_ID"], first, "{shell:?}");
+        let shown = session.terminal.screen()[start..].to_owned();
+        assert!(
+            shown.contains(" left; mfa-agent login dev") && !shown.contains("MFA code for"),
+            "{shell:?}: {shown}"
+        );
+
+        configure("auto_prompt = 'never'\n[profile.dev]\nauto_prompt = 'expiring'\n");
+        sandbox.advance(&clock, 43_200 - 60);
+        assert_eq!(sandbox.run(&["status"]).status, 0);
+        let start = session.type_line("true");
+        session.wait_for_step(start);
+        session.answer(start, &sandbox.code());
+        assert_ne!(session.key_id().unwrap(), first, "{shell:?}");
+    }
+}
+
+#[test]
 fn a_logout_elsewhere_takes_the_credentials_from_every_shell() {
     for shell in SHELLS {
         let sandbox = Sandbox::new();

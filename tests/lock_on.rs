@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::{Reply, Request};
 
-use crate::support::{Bus, Logind, Sandbox, exported, memory_holds, wait_until};
+use crate::support::{Bus, Logind, Sandbox, exported, key_of, memory_holds, wait_until};
 
 /// A machine with logind, and a session that is held on it. The agent listens already.
 fn machine(lock_on: &str) -> (Sandbox, Bus, Logind) {
@@ -45,6 +45,31 @@ fn the_machine_does_not_sleep_before_it_is_locked() {
     logind.prepares_for_sleep(false);
     wait_until("the machine waits for the agent the next time", || logind.waits());
     assert!(is_locked(&sandbox), "waking up unlocks nothing");
+}
+
+#[test]
+fn a_profile_locks_by_itself_while_its_session_is_held() {
+    let mut sandbox = Sandbox::new();
+    let bus = Bus::system(&mut sandbox);
+    let logind = bus.logind();
+    sandbox.write(".config/mfa-agent/config.toml", "[profile.dev]\nlock_on = ['screen-lock', 'suspend']\n");
+    let bob = sandbox.simulator.user("444455556666", "bob");
+    let serial = bob.device("bob");
+    let keys = format!("[dev]\n{}[sandbox]\n{}mfa_serial = {serial}\n", key_of(&sandbox.alice), key_of(&bob));
+    sandbox.write(".aws/credentials", &keys);
+    let code = sandbox.simulator.unused_code(&serial).unwrap();
+    assert_eq!(sandbox.run(&["login", "sandbox", "--code", &code]).status, 0);
+    sandbox.log_in("dev");
+    wait_until("the machine waits for the agent", || logind.waits());
+    assert_eq!(sandbox.run(&["logout", "dev"]).status, 0);
+    wait_until("the machine waits no more", || !logind.waits());
+    // Nothing is held that wants it.
+    logind.lock("own");
+    sandbox.log_in("dev");
+    wait_until("the machine waits for the agent", || logind.waits());
+    assert!(!is_locked(&sandbox));
+    logind.lock("own");
+    wait_for_lock(&sandbox, "the screen is locked");
 }
 
 #[test]

@@ -280,22 +280,51 @@ fn a_server_without_buttons_is_told_the_command() {
     assert!(call.contains("\"Account 111122223333\nRenew it with: mfa-agent login dev\" [] {"), "{call}");
 }
 
-#[test]
-fn two_sessions_that_are_due_together_are_one_notification() {
-    let mut sandbox = Sandbox::new();
-    let bus = Bus::start(&mut sandbox);
-    let server = bus.server(USUAL);
+/// Sessions of dev, and 30 s later of prod, in another account.
+fn two_sessions(sandbox: &mut Sandbox) -> PathBuf {
     let bob = sandbox.simulator.user("444455556666", "bob");
     let serial = bob.device("bob");
     sandbox.write(
         ".aws/credentials",
         &format!("[dev]\n{}[prod]\n{}mfa_serial = {serial}\n", key_of(&sandbox.alice), key_of(&bob)),
     );
-    let clock = start(&mut sandbox);
+    let clock = start(sandbox);
     sandbox.log_in("dev");
-    advance(&sandbox, &clock, 30);
+    advance(sandbox, &clock, 30);
     let code = sandbox.simulator.unused_code(&serial).unwrap();
     assert_eq!(sandbox.run(&["login", "prod", "--code", &code]).status, 0);
+    clock
+}
+
+#[test]
+fn a_profile_has_moments_of_its_own() {
+    let mut sandbox = Sandbox::new();
+    let bus = Bus::start(&mut sandbox);
+    let server = bus.server(USUAL);
+    sandbox.write(".config/mfa-agent/config.toml", "[profile.prod]\nnotify_before = ['1h', '5m']\n");
+    let clock = two_sessions(&mut sandbox);
+    for (at, words) in [
+        (43_230 - 3_600, "AWS session of prod ends in 1 h"),
+        (43_200 - 600, "dev (111122223333): 10 min"),
+        (43_230 - 300, "prod (444455556666): 5 min"),
+        (43_200 - 120, "dev (111122223333): 2 min"),
+    ] {
+        let before = server.notified().len();
+        advance(&sandbox, &clock, at - 2);
+        assert_eq!(server.notified().len(), before, "not yet: {words}");
+        advance(&sandbox, &clock, at + 1);
+        let call = server.wait_for(before + 1).arguments;
+        assert!(call.contains(words), "{call}");
+    }
+    assert_eq!(server.notified().len(), 4);
+}
+
+#[test]
+fn two_sessions_that_are_due_together_are_one_notification() {
+    let mut sandbox = Sandbox::new();
+    let bus = Bus::start(&mut sandbox);
+    let server = bus.server(USUAL);
+    let clock = two_sessions(&mut sandbox);
     advance(&sandbox, &clock, 43_200 - 595);
     let call = server.wait_for(1).arguments;
     assert!(call.contains("\"2 AWS sessions end within 10 min\""), "{call}");

@@ -1,6 +1,8 @@
 //! Our own `config.toml`. A key that is not known is an error: a setting that silently does nothing is worse
 //! than none.
 
+mod rules;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::RangeInclusive;
@@ -10,6 +12,8 @@ use protocol::{CALL_SECONDS, NamedRole, Refusal, SESSION_SECONDS, TerminalNotifi
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::platform;
+
+pub use rules::Rules;
 
 /// What the person configured.
 #[derive(Debug, Clone, Deserialize)]
@@ -22,22 +26,18 @@ pub struct Configuration {
     pub duration: Option<u32>,
     /// How long before a session's end people are told, in seconds, longest first.
     #[serde(default = "notify_before", deserialize_with = "spans")]
-    pub notify_before: Vec<u32>,
-    /// When the prompt's hook asks for a code by itself.
+    notify_before: Vec<u32>,
     #[serde(default)]
-    pub auto_prompt: AutoPrompt,
-    /// How the terminal of the shell that says that the end is near shows it besides.
+    auto_prompt: AutoPrompt,
     #[serde(default)]
-    pub terminal_notification: Option<TerminalNotification>,
+    terminal_notification: Option<TerminalNotification>,
     /// What locks the agent by itself.
     #[serde(default, deserialize_with = "lock_on")]
-    pub lock_on: LockOn,
-    /// The program that asks through the desktop, by name or path.
+    lock_on: LockOn,
     #[serde(default, deserialize_with = "prompter")]
-    pub prompter: Option<String>,
-    /// Whether the person must say yes before credentials are given out.
+    prompter: Option<String>,
     #[serde(default)]
-    pub confirm: bool,
+    confirm: bool,
     /// How long a connection to AWS may take, in seconds.
     #[serde(default = "connect_timeout", deserialize_with = "connect_span")]
     pub connect_timeout: u32,
@@ -113,8 +113,15 @@ pub struct ProfileConfiguration {
     /// How long its MFA sessions shall last, in seconds.
     #[serde(default, deserialize_with = "span")]
     pub duration: Option<u32>,
-    /// Whether the person must say yes before its credentials are given out.
-    pub confirm: Option<bool>,
+    #[serde(default, deserialize_with = "own_spans")]
+    notify_before: Option<Vec<u32>>,
+    auto_prompt: Option<AutoPrompt>,
+    terminal_notification: Option<TerminalNotification>,
+    #[serde(default, deserialize_with = "own_lock_on")]
+    lock_on: Option<LockOn>,
+    #[serde(default, deserialize_with = "prompter")]
+    prompter: Option<String>,
+    confirm: Option<bool>,
     /// Further variables that it sets.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -124,19 +131,47 @@ impl Configuration {
     /// Whether the person must say yes before a profile's credentials are given out. A role that is named by its ARN
     /// is given out no more easily than the profile that it is assumed from.
     pub fn confirm(&self, profile: &str) -> bool {
-        self.settings(profile, |settings| settings.confirm).unwrap_or(self.confirm)
+        self.own(profile, |own| own.confirm).unwrap_or(self.confirm)
     }
 
     /// How long the session shall last that a code opens for a profile, in seconds.
     pub fn duration(&self, profile: &str) -> Option<u32> {
-        self.settings(profile, |settings| settings.duration)
+        self.own(profile, |own| own.duration)
     }
 
-    /// A profile's own setting; of a role that is named by its ARN, else that of the profile that it is assumed from.
-    fn settings<T>(&self, profile: &str, get: impl Fn(&ProfileConfiguration) -> Option<T>) -> Option<T> {
-        let source = NamedRole::of(profile).and_then(|role| role.source);
-        let names = [Some(profile), source].into_iter().flatten();
-        names.filter_map(|name| self.profile.get(name)).find_map(get)
+    /// When the prompt's hook asks for a code for a profile by itself.
+    pub fn auto_prompt(&self, profile: &str) -> AutoPrompt {
+        self.own(profile, |own| own.auto_prompt).unwrap_or(self.auto_prompt)
+    }
+
+    /// How the terminal of the shell that says that a profile's end is near shows it besides.
+    pub fn terminal_notification(&self, profile: &str) -> Option<TerminalNotification> {
+        self.own(profile, |own| own.terminal_notification).or(self.terminal_notification)
+    }
+
+    /// The program that asks for a profile through the desktop, by name or path.
+    pub fn prompter(&self, profile: &str) -> Option<&str> {
+        self.own(profile, |own| own.prompter.as_deref()).or(self.prompter.as_deref())
+    }
+
+    /// The programs that may ask through the desktop, by name or path.
+    pub fn prompters(&self) -> impl Iterator<Item = &str> {
+        let own = self.profile.values().filter_map(|own| own.prompter.as_deref());
+        self.prompter.as_deref().into_iter().chain(own)
+    }
+
+    /// Whether something locks the agent by itself.
+    pub fn locks(&self) -> bool {
+        let own = self.profile.values().filter_map(|own| own.lock_on);
+        [self.lock_on].into_iter().chain(own).any(|lock_on| lock_on != LockOn::default())
+    }
+
+    fn own<'a, T: 'a>(
+        &'a self,
+        profile: &str,
+        setting: impl Fn(&'a ProfileConfiguration) -> Option<T>,
+    ) -> Option<T> {
+        settings_of(&self.profile, profile).find_map(setting)
     }
 
     /// Reads the file; one that is not there is an empty one.
@@ -151,7 +186,7 @@ impl Configuration {
             Err(error) => return Err(refuse(None, error.to_string())),
         };
         let configuration = Self::parse(&text).map_err(|(line, problem)| refuse(line, problem))?;
-        if configuration.prompter.is_some() && !platform::is_ours_alone(path) {
+        if configuration.prompters().next().is_some() && !platform::is_ours_alone(path) {
             let problem =
                 "it names a program to run, and others can write to it; chmod go-w makes it yours alone";
             return Err(refuse(None, problem.to_owned()));
@@ -171,6 +206,12 @@ impl Configuration {
     }
 }
 
+/// A profile's own settings; of a role that is named by its ARN also those of the profile that it is assumed from.
+fn settings_of<'a, T>(all: &'a BTreeMap<String, T>, profile: &str) -> impl Iterator<Item = &'a T> {
+    let source = NamedRole::of(profile).and_then(|role| role.source);
+    [Some(profile), source].into_iter().flatten().filter_map(|name| all.get(name))
+}
+
 /// The parser's words, and for an unknown key the known one that is most like it.
 fn problem(message: &str) -> String {
     let message = message.lines().next().unwrap_or_default();
@@ -182,6 +223,10 @@ fn problem(message: &str) -> String {
     }
     let mut quoted = message.split('`').skip(1).step_by(2);
     match (message.starts_with("unknown field"), quoted.next()) {
+        // Known above the profiles, or one of those would be named.
+        (true, Some(unknown @ ("default_profile" | "connect_timeout" | "call_timeout"))) => {
+            format!("{unknown} is for all profiles: it stands above the first [profile.NAME]")
+        }
         (true, Some(unknown)) => match quoted.max_by(|one, other| {
             strsim::jaro_winkler(unknown, one).total_cmp(&strsim::jaro_winkler(unknown, other))
         }) {
@@ -203,6 +248,14 @@ fn spans<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Erro
     spans.sort_unstable_by(|one, other| other.cmp(one));
     spans.dedup();
     Ok(spans)
+}
+
+fn own_spans<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u32>>, D::Error> {
+    spans(deserializer).map(Some)
+}
+
+fn own_lock_on<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LockOn>, D::Error> {
+    lock_on(deserializer).map(Some)
 }
 
 /// A list of words, of `{ idle = SPAN }` and of `{ suspend = "wipe" }`.
@@ -321,6 +374,22 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_has_its_own() {
+        let text = "auto_prompt = 'never'\nterminal_notification = 'osc9'\nprompter = 'kdialog'\n[profile.dev]\n\
+                    auto_prompt = 'expiring'\nterminal_notification = 'osc99'\nprompter = 'zenity'\n";
+        let read = read(text).unwrap();
+        assert_eq!(
+            (read.auto_prompt("dev"), read.auto_prompt("prod")),
+            (AutoPrompt::Expiring, AutoPrompt::Never)
+        );
+        assert_eq!((read.prompter("dev"), read.prompter("prod")), (Some("zenity"), Some("kdialog")));
+        assert_eq!(read.terminal_notification("dev"), Some(TerminalNotification::Osc99));
+        assert_eq!(read.terminal_notification("prod"), Some(TerminalNotification::Osc9));
+        assert_eq!(refused("[profile.dev]\nprompter = 'rofi'\n").0, Some(2));
+        assert_eq!(refused("[profile.dev]\nnotify_before = ['x']\n").0, Some(2));
+    }
+
+    #[test]
     fn what_locks_is_a_list() {
         let lock_on = |text: &str| read(text).unwrap().lock_on;
         assert_eq!(lock_on(""), LockOn::default());
@@ -370,16 +439,17 @@ mod tests {
         );
         assert_eq!(refused("\n\nduration = '5m'\n").0, Some(3));
         assert_eq!(refused("duration\n").0, Some(1));
+        for key in ["default_profile = 'x'", "connect_timeout = '1s'", "call_timeout = '1s'"] {
+            let (line, problem) = refused(&format!("[profile.dev]\n{key}\n"));
+            assert!(line == Some(2) && problem.contains("is for all profiles"), "{problem}");
+        }
         let secret = refused("[profile]\ndev = 'needle'\n");
         assert!(!secret.1.contains("needle"), "{secret:?}");
     }
 
     #[test]
     fn a_prompter_is_one_that_we_know_how_to_ask() {
-        assert_eq!(
-            read("prompter = '/usr/bin/zenity'\n").unwrap().prompter.as_deref(),
-            Some("/usr/bin/zenity")
-        );
+        assert_eq!(read("prompter = '/usr/bin/zenity'\n").unwrap().prompter("dev"), Some("/usr/bin/zenity"));
         assert_eq!(refused("\nprompter = 'rofi'\n").0, Some(2));
         assert_eq!(refused("prompter = 'bin/pinentry'\n").0, Some(1));
     }
@@ -391,8 +461,10 @@ mod tests {
         fs::set_permissions(file.path(), fs::Permissions::from_mode(0o620)).unwrap();
         fs::write(file.path(), "default_profile = 'dev'\n").unwrap();
         assert!(Configuration::read(Some(file.path())).is_ok());
-        fs::write(file.path(), "prompter = 'zenity'\n").unwrap();
-        assert!(Configuration::read(Some(file.path())).is_err());
+        for text in ["prompter = 'zenity'\n", "[profile.dev]\nprompter = 'zenity'\n"] {
+            fs::write(file.path(), text).unwrap();
+            assert!(Configuration::read(Some(file.path())).is_err());
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use aws_smithy_types::body::SdkBody;
 use protocol::{AwsMfa, IamCall, NetworkProblem, Refusal, SESSION_SECONDS, Secret};
 use tokio::runtime::Runtime;
 
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, Rules};
 use crate::endpoint::Endpoint;
 use crate::explain::Call;
 use crate::profile::{ConfigFiles, Plan, ROLE_BOUNDS, Serial};
@@ -36,9 +36,13 @@ pub fn configuration(input: &[u8]) {
             for duration in profiles.chain([configuration.duration]).flatten() {
                 assert!(SESSION_SECONDS.contains(&duration), "{duration}");
             }
-            assert!(configuration.notify_before.is_sorted_by(|one, other| one > other));
-            assert!(configuration.notify_before.iter().all(|seconds| *seconds > 0));
-            assert_ne!(configuration.lock_on.idle, Some(0));
+            let rules = Rules::from(&configuration);
+            for some in [Vec::new(), configuration.profile.keys().cloned().collect()] {
+                let spans = rules.notify_before(&some);
+                assert!(spans.is_sorted_by(|one, other| one > other), "{spans:?}");
+                assert!(spans.iter().all(|seconds| *seconds > 0), "{spans:?}");
+                assert_ne!(rules.lock_on(&some).idle, Some(0));
+            }
         }
         Err((line, problem)) => {
             let lines = text.matches('\n').count() + 1;

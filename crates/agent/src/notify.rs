@@ -51,6 +51,9 @@ pub struct Ending {
     /// The account's name, where it is known.
     #[serde(default)]
     pub account_alias: Option<String>,
+    /// How long before the end people are told, in seconds, longest first.
+    #[serde(default)]
+    pub notify_before: Vec<u32>,
     /// How long it was given for, in seconds.
     pub duration: u64,
     /// Seconds left.
@@ -117,7 +120,6 @@ impl Notices {
         &mut self,
         held: Vec<Ending>,
         expired: impl Fn(&SessionKey) -> bool,
-        spans: &[u32],
         now: Now,
     ) -> Option<Screen> {
         let mut changed = false;
@@ -129,7 +131,7 @@ impl Notices {
                 _ => {
                     changed |= self.shown.remove(&ending.key);
                     // Who just opened a session knows how short it is.
-                    let told = stage(spans, ending.duration);
+                    let told = ending.stage(ending.duration);
                     let known = Known { ending, told, put_off: None, again: false };
                     self.known.insert(known.ending.key.clone(), known);
                 }
@@ -153,10 +155,10 @@ impl Notices {
                 known.put_off = None;
                 known.again = true;
             }
-            let stage = stage(spans, known.ending.left);
+            let stage = known.ending.stage(known.ending.left);
             if known.ending.left > TOGETHER_SECONDS {
                 // A clock that was set back: the end is still to come.
-                known.told = known.told.min(spans.len());
+                known.told = known.told.min(known.ending.notify_before.len());
             }
             known.again &= stage > 0;
             if known.put_off.is_none() && (known.again || stage > known.told) {
@@ -167,9 +169,10 @@ impl Notices {
         if due {
             for (key, known) in self.known.iter_mut().filter(|(_, known)| known.put_off.is_none()) {
                 // An end is told of when it comes, unless another one is told of already in the minute before.
-                let most = if over { spans.len() + 1 } else { spans.len() };
-                let soon = stage(spans, known.ending.left.saturating_sub(TOGETHER_SECONDS)).min(most);
-                let stage = soon.max(stage(spans, known.ending.left));
+                let Ending { left, ref notify_before, .. } = known.ending;
+                let most = notify_before.len() + usize::from(over);
+                let soon = known.ending.stage(left.saturating_sub(TOGETHER_SECONDS)).min(most);
+                let stage = soon.max(known.ending.stage(left));
                 if known.again || stage > known.told {
                     known.again = false;
                     known.told = stage;
@@ -180,8 +183,8 @@ impl Notices {
         // A clock that was set back takes back what it had brought.
         let shown = self.shown.len();
         self.shown.retain(|key| {
-            let left = self.known.get(key).map(|known| known.ending.left.saturating_sub(TOGETHER_SECONDS));
-            left.is_some_and(|left| stage(spans, left) > 0)
+            let ending = self.known.get(key).map(|known| &known.ending);
+            ending.is_some_and(|ending| ending.stage(ending.left.saturating_sub(TOGETHER_SECONDS)) > 0)
         });
         changed |= shown != self.shown.len();
 
@@ -199,13 +202,14 @@ impl Notices {
     }
 
     /// Seconds until people are told of a session the next time; none where they will not be.
-    pub fn next_of(&self, key: &SessionKey, spans: &[u32], now: Now) -> Option<u64> {
+    pub fn next_of(&self, key: &SessionKey, now: Now) -> Option<u64> {
         let known = self.known.get(key)?;
         let left = known.ending.left;
         if let Some(until) = known.put_off {
             return Some(until.left(now));
         }
-        let mut moments = spans.iter().map(|span| u64::from(*span)).chain([0]).skip(known.told);
+        let spans = known.ending.notify_before.iter().map(|span| u64::from(*span));
+        let mut moments = spans.chain([0]).skip(known.told);
         moments.find(|span| *span < left).map(|span| left - span)
     }
 
@@ -261,9 +265,17 @@ impl Notices {
     }
 }
 
-/// How many of the moments worth telling have come: one for each of the spans, then the end itself.
-fn stage(spans: &[u32], left: u64) -> usize {
-    if left == 0 { spans.len() + 1 } else { spans.iter().filter(|span| left <= u64::from(**span)).count() }
+impl Ending {
+    /// How many of the moments worth telling have come with so much time left: one for each of the spans, then the
+    /// end itself.
+    fn stage(&self, left: u64) -> usize {
+        let spans = &self.notify_before;
+        if left == 0 {
+            spans.len() + 1
+        } else {
+            spans.iter().filter(|span| left <= u64::from(**span)).count()
+        }
+    }
 }
 
 /// A notification in words.
@@ -432,10 +444,11 @@ mod tests {
                 profiles: vec![held.profile.clone()],
                 account: key.account(),
                 account_alias: None,
+                notify_before: SPANS.to_vec(),
                 duration: held.duration,
                 left: held.deadline.left(now),
             });
-            self.notices.look(held.collect(), |key| self.expired.contains(key), &SPANS, now)
+            self.notices.look(held.collect(), |key| self.expired.contains(key), now)
         }
 
         /// Lets time pass, second by second, and returns what was shown when.
@@ -580,13 +593,13 @@ mod tests {
     fn the_next_moment_is_known() {
         let mut world = World::with(&[("dev", 3_600)]);
         let key = World::key("dev");
-        assert_eq!(world.notices.next_of(&key, &SPANS, world.now), Some(3_000));
+        assert_eq!(world.notices.next_of(&key, world.now), Some(3_000));
         world.pass(3_000);
-        assert_eq!(world.notices.next_of(&key, &SPANS, world.now), Some(480));
+        assert_eq!(world.notices.next_of(&key, world.now), Some(480));
         world.notices.snooze(world.now);
-        assert_eq!(world.notices.next_of(&key, &SPANS, world.now), Some(600));
+        assert_eq!(world.notices.next_of(&key, world.now), Some(600));
         world.pass(600);
-        assert_eq!(world.notices.next_of(&key, &SPANS, world.now), None);
+        assert_eq!(world.notices.next_of(&key, world.now), None);
     }
 
     #[test]

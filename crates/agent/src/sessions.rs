@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Deadline, Now};
 use crate::codes::Codes;
-use crate::configuration::{Configuration, LockOn};
+use crate::configuration::{Configuration, LockOn, Rules};
 use crate::environment::Environment;
 use crate::granted::Sockets;
 use crate::journal::{Journal, Peer};
@@ -92,8 +92,8 @@ pub struct State {
     pub grants: Grants,
     /// The sockets that give out a few profiles.
     pub sockets: Sockets,
-    /// How long before its end people are told of it, in seconds, longest first.
-    notify_before: Vec<u32>,
+    /// What is done by itself.
+    rules: Rules,
     /// The numbers of sessions whose end somebody was told of, with how many moments had passed.
     told: BTreeSet<(u64, usize)>,
     /// To what the person said yes and no.
@@ -126,8 +126,6 @@ pub struct State {
     aliases: Aliases,
     /// The sessions that the person is renewing, after a click.
     being_renewed: BTreeSet<SessionKey>,
-    /// What locks by itself.
-    lock_on: LockOn,
     /// Nobody is at the desktop; locked then.
     idle_until: Option<Deadline>,
     /// Why nothing can be shown on a desktop, as the log says.
@@ -670,16 +668,20 @@ impl Sessions {
 }
 
 impl State {
-    /// Takes over what the person configured for all profiles.
+    /// Takes over what the person configured.
     fn obey(&mut self, configuration: &Configuration) {
-        self.notify_before.clone_from(&configuration.notify_before);
-        self.lock_on = configuration.lock_on;
+        self.rules = Rules::from(configuration);
+    }
+
+    /// What locks by itself, for the profiles that are held.
+    fn lock_on(&self) -> LockOn {
+        self.rules.lock_on(&self.vault.profiles())
     }
 
     /// What is held, for people to see.
     pub fn describe(&mut self, now: Now) -> Vec<Session> {
-        let Self { vault, notices, notify_before, aliases, .. } = self;
-        let mut sessions = vault.describe(now, |key| notices.next_of(key, notify_before, now));
+        let Self { vault, notices, aliases, .. } = self;
+        let mut sessions = vault.describe(now, |key| notices.next_of(key, now));
         for session in &mut sessions {
             let alias = session.account.as_deref().and_then(|account| aliases.of(account));
             session.account_alias = alias.map(str::to_owned);
@@ -721,20 +723,17 @@ impl State {
             };
             self.journal.note(now, &Peer::default(), event);
         }
-        let Self { vault, leases, notify_before, told, lock, grants, .. } = self;
+        let Self { vault, leases, rules, told, lock, grants, .. } = self;
+        let level =
+            |root: &SessionKey| passed(&rules.notify_before(vault.profiles_at(root)), vault.left(root, now));
         told.retain(|(number, _)| vault.may_hold(*number));
         if let Some(leases) = leases {
             leases.keep(|told| match told {
-                Told::Ready { number, root, level } => {
-                    !lock.is_closed()
-                        && vault.holds(*number)
-                        && *level == passed(notify_before, vault.left(root, now))
+                Told::Ready { number, root, level: told } => {
+                    !lock.is_closed() && vault.holds(*number) && *told == level(root)
                 }
-                Told::Live { grant, number, root, level } => {
-                    !lock.is_closed()
-                        && grants.stands(*grant)
-                        && vault.holds(*number)
-                        && *level == passed(notify_before, vault.left(root, now))
+                Told::Live { grant, number, root, level: told } => {
+                    !lock.is_closed() && grants.stands(*grant) && vault.holds(*number) && *told == level(root)
                 }
                 Told::Ended { missing } => vault.left(missing, now).is_none(),
                 Told::Locked => lock.is_closed(),
@@ -744,7 +743,7 @@ impl State {
 
     /// How many of the moments worth telling have passed for a session.
     fn level(&self, root: &SessionKey, now: Now) -> usize {
-        passed(&self.notify_before, self.vault.left(root, now))
+        passed(&self.rules.notify_before(self.vault.profiles_at(root)), self.vault.left(root, now))
     }
 }
 

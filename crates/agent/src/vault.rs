@@ -228,6 +228,7 @@ impl Vault {
                 profiles: held.profiles.iter().cloned().collect(),
                 account: key.account(),
                 account_alias: None,
+                notify_before: Vec::new(),
                 duration: held.duration,
                 left: held.deadline.left(now),
             })
@@ -262,6 +263,11 @@ impl Vault {
     pub fn profiles_of(&self, numbers: &[u64]) -> BTreeSet<String> {
         let served = self.sessions.values().filter(|held| numbers.contains(&held.number));
         served.flat_map(|held| held.profiles.iter().cloned()).collect()
+    }
+
+    /// The profiles that were served from the session under this key, if it is held.
+    pub fn profiles_at(&self, key: &SessionKey) -> impl Iterator<Item = &String> {
+        self.sessions.get(key).into_iter().flat_map(|held| &held.profiles)
     }
 
     /// Whether the session with this number is still held.

@@ -114,10 +114,10 @@ impl Sessions {
         {
             return if yes { Ok(()) } else { refused(NoConsent::Denied) };
         }
-        let prompter = self.configuration()?.prompter;
+        let configuration = self.configuration()?;
         let dialog = dialog(profile, peer);
         let answer = tokio::select! {
-            answer = self.ask_for_consent(&dialog, prompter.as_deref()) => answer,
+            answer = self.ask_for_consent(&dialog, configuration.prompter(profile)) => answer,
             () = self.locked() => return Err(Refusal::Locked),
             // The next process asks, if the client comes again.
             () = self.desktop.interrupted() => return Err(Refusal::Restarting),

@@ -3,6 +3,7 @@
 use protocol::Health;
 
 use super::Sessions;
+use crate::configuration::Configuration;
 use crate::endpoint::foreign;
 use crate::profile::ServiceEndpoints;
 use crate::{keyring, logind, notify, prompter};
@@ -11,7 +12,7 @@ impl Sessions {
     /// Takes a look at all of it. Calls nobody at AWS, and starts nothing.
     pub async fn health(&self, replaced: bool) -> Health {
         let configuration = self.configuration();
-        let waits = configuration.as_ref().is_ok_and(|configuration| configuration.lock_on != <_>::default());
+        let waits = configuration.as_ref().is_ok_and(Configuration::locks);
         let variables = self.environment.shown().iter();
         let mut endpoints: Vec<(String, String)> = variables
             .filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL"))
@@ -35,12 +36,13 @@ impl Sessions {
         let (notifications, lock_on, keyring, seeds) =
             tokio::join!(notify::problem(), lock_on, keyring::state(), keyring::seeds());
         let prompter = configuration.as_ref().map_or(None, |configuration| {
-            let configured = configuration.prompter.as_deref();
-            let found = prompter::find(configured, &self.environment.of_children);
-            found.is_empty().then(|| match configured {
-                Some(name) => format!("{name}, the prompter of config.toml, is not found"),
-                None => "neither pinentry nor zenity nor kdialog is found".to_owned(),
-            })
+            let is_there = |name| !prompter::find(name, &self.environment.of_children).is_empty();
+            let mut configured = configuration.prompters().peekable();
+            if configured.peek().is_none() && !is_there(None) {
+                return Some("neither pinentry nor zenity nor kdialog is found".to_owned());
+            }
+            let missing = configured.find(|name| !is_there(Some(name)))?;
+            Some(format!("{missing}, the prompter of config.toml, is not found"))
         });
         let leases = self.state().leases.as_mut().and_then(|leases| leases.look().map(str::to_owned));
         Health {

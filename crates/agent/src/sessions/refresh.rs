@@ -92,7 +92,7 @@ impl Sessions {
         mut note: Option<String>,
     ) -> Result<Outcome, Refusal> {
         let environment = &self.environment.of_children;
-        let configured = resolved.configuration.prompter.as_deref();
+        let configured = resolved.configuration.prompter(&resolved.plan.profile);
         let prompters = prompter::find(configured, environment);
         if prompters.is_empty() {
             let names = configured.unwrap_or("pinentry, zenity and kdialog");

@@ -70,8 +70,8 @@ impl Sessions {
             let number = state.vault.number(&resolved.root, now);
             let first = level > 0 && !elsewhere && state.told.insert((number, level));
             let ends_in = if first { state.vault.left(&resolved.root, now) } else { None };
-            let terminal = resolved.configuration.terminal_notification.filter(|_| first);
-            let asks = resolved.configuration.auto_prompt == AutoPrompt::Expiring;
+            let terminal = resolved.configuration.terminal_notification(profile).filter(|_| first);
+            let asks = resolved.configuration.auto_prompt(profile) == AutoPrompt::Expiring;
             let ask = asks && !elsewhere && level > 0 && !state.put_off.contains(&resolved.root);
             return Ok(match given {
                 Given::Credentials(credentials) => ShellState::Ready { credentials, ends_in, terminal, ask },
@@ -83,7 +83,7 @@ impl Sessions {
         state.sync_leases(now);
         let role_alone = state.vault.left(&resolved.root, now).is_some();
         let expired = state.vault.has_expired(&resolved.root);
-        let wants = resolved.configuration.auto_prompt != AutoPrompt::Never;
+        let wants = resolved.configuration.auto_prompt(profile) != AutoPrompt::Never;
         let ask = expired && wants && !elsewhere && !state.put_off.contains(&resolved.root);
         let missing = if role_alone { last } else { resolved.root.clone() };
         let lease = state.leases.as_mut().filter(|_| !elsewhere);

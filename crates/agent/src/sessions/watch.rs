@@ -94,8 +94,8 @@ impl Sessions {
         for (key, number, left) in state.vault.all_left(now) {
             next = next.min(left);
             if key.root() == key {
-                let level = passed(&state.notify_before, Some(left));
-                if let Some(span) = state.notify_before.get(level) {
+                let spans = state.rules.notify_before(state.vault.profiles_at(key));
+                if let Some(span) = spans.get(passed(&spans, Some(left))) {
                     next = next.min(left - u64::from(*span));
                 }
             } else if left > margin(key) {
@@ -123,16 +123,17 @@ impl Sessions {
         for ending in &mut endings {
             let alias = ending.account.as_deref().and_then(|account| state.aliases.of(account));
             ending.account_alias = alias.map(str::to_owned);
+            ending.notify_before = state.rules.notify_before(&ending.profiles).into_owned();
         }
         let mut strange = endings.clone();
         strange
             .retain(|ending| ending.account.as_ref().is_some_and(|account| !state.aliases.settles(account)));
         let expired = |key: &SessionKey| state.vault.has_expired(key);
-        let screen = state.notices.look(endings, expired, &state.notify_before, now);
+        let screen = state.notices.look(endings, expired, now);
         next = next.min(state.notices.next(now).unwrap_or(next));
         let mut nameless = Vec::new();
         for ending in strange.into_iter().filter(|_| !locked) {
-            let told = state.notices.next_of(&ending.key, &state.notify_before, now).unwrap_or(0);
+            let told = state.notices.next_of(&ending.key, now).unwrap_or(0);
             let told = if state.notices.shows(&ending.key) { 0 } else { told };
             let account = ending.account.as_deref().unwrap_or_default();
             match told.saturating_sub(alias::AHEAD_SECONDS) {
@@ -147,7 +148,7 @@ impl Sessions {
         }
         next = next.min(idle_left.unwrap_or(next));
         let idle_too_long = idle_left == Some(0);
-        let delay_sleep = (state.vault.len(now) > 0).then_some(state.lock_on.suspend);
+        let delay_sleep = (state.vault.len(now) > 0).then(|| state.lock_on().suspend);
         Look {
             renew,
             screen,
@@ -160,7 +161,7 @@ impl Sessions {
 
     /// Does what the person wants done when this happens to the machine.
     fn answer_machine(&self, event: logind::Event) {
-        let lock_on = self.state().lock_on;
+        let lock_on = self.state().lock_on();
         match event {
             logind::Event::Sleeps(delay) => {
                 if lock_on.wipe_on_suspend {

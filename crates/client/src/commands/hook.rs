@@ -9,11 +9,11 @@ use protocol::sanitize::sanitize;
 use protocol::{EndReason, Reply, Request, ShellState, TerminalNotification};
 
 use super::env::{self, ALWAYS_THERE, Access, Given, LOOK};
-use crate::agent::Agent;
+use crate::agent::{Agent, unexpected};
 use crate::args::{Code, Hook, Use};
 use crate::environment::{Consumed, Environment};
 use crate::failure::{Exit, Failure};
-use crate::mfa::Asker;
+use crate::mfa::{Asker, Round};
 use crate::output::{self, WipedBytes};
 use crate::shell::{self, Shell, word};
 use crate::{clock, platform, regions, span};
@@ -62,14 +62,23 @@ pub fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<()
             Ok(Ok(Some(Reply::Shell(ShellState::Ready { credentials, ends_in, terminal, ask })))),
         ) if !live => {
             tell_end(profile, ends_in, terminal);
-            ready(shell, &Given::Keys(*credentials), agent, environment, ask && !command)?
+            let has_it = environment.key_id.as_deref() == Some(OsStr::new(&credentials.access_key_id));
+            if ask && command && has_it {
+                asked_at_the_prompt()
+            } else {
+                ready(shell, &Given::Keys(*credentials), agent, environment, ask && !command)?
+            }
         }
         (
             Ok(agent),
             Ok(Ok(Some(Reply::Shell(ShellState::Live { live: access, ends_in, terminal, ask })))),
         ) if live => {
             tell_end(profile, ends_in, terminal);
-            ready(shell, &Given::Live(*access), agent, environment, ask && !command)?
+            if ask && command {
+                asked_at_the_prompt()
+            } else {
+                ready(shell, &Given::Live(*access), agent, environment, ask)?
+            }
         }
         (Ok(agent), Ok(Ok(Some(Reply::Shell(ShellState::Ended { reason, lease, ask, host }))))) => {
             let lease = lease.as_deref().and_then(|name| env::lease(agent, name));
@@ -120,24 +129,47 @@ pub fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<()
 fn ask(shell: Shell, environment: &Environment) -> Result<(), Failure> {
     let Some(profile) = environment.own_profile.as_deref().and_then(OsStr::to_str) else { return Ok(()) };
     let agent = Agent::locate(environment)?;
-    let Some(asker) = Asker::uncalled(&agent) else {
+    let Some(mut asker) = Asker::uncalled(&agent) else {
         // Something is typed already, and belongs to the shell: at the next prompt, then.
         let mut script = WipedBytes::with_capacity(64);
         shell.set(&mut script, "__mfa_agent_ask", b"1");
         return output::data(script.bytes());
     };
     let access = Access::of(environment);
-    match env::obtain_access(asker, Some(profile), environment, access, None) {
+    let ends = ends(&agent, profile, environment);
+    let renewed = if ends { renew(&mut asker, profile) } else { Ok(()) };
+    match renewed.and_then(|()| env::obtain_access(asker, Some(profile), environment, access, None)) {
         Ok(given) => output::data(env::script(shell, &given, &agent, environment)?.bytes()),
         Err(failure) => {
             if failure.exit != Exit::Cancelled {
                 aside(&format!("{}: {}", shown(profile), failure.what));
             }
-            aside(&format!("put off; mfa-agent use {} asks again", word(profile)));
+            let profile = word(profile);
+            let again = if ends { format!("login {profile} --force") } else { format!("use {profile}") };
+            aside(&format!("put off; mfa-agent {again} asks again"));
             // The exit status would say no more than that.
             Ok(())
         }
     }
+}
+
+/// Whether the session is there still, and a new one is wanted before its end.
+fn ends(agent: &Agent, profile: &str, environment: &Environment) -> bool {
+    let request = Request::Shell { profile: profile.to_owned(), live: environment.live };
+    let Ok(Some(Reply::Shell(state))) = agent.ask_running(request) else { return false };
+    matches!(state, ShellState::Ready { ask: true, .. } | ShellState::Live { ask: true, .. })
+}
+
+/// Puts a new session in the place of one that is good still.
+fn renew(asker: &mut Asker<'_>, profile: &str) -> Result<(), Failure> {
+    let reply = asker.get(|ask, round| Request::Session {
+        profile: Some(profile.to_owned()),
+        ask,
+        // While we asked, somebody else opened a new one: that is new enough.
+        force: round == Round::First,
+        duration: None,
+    })?;
+    if matches!(reply, Reply::Session(_)) { Ok(()) } else { Err(unexpected()) }
 }
 
 /// Prints what `use` does to this shell.
@@ -170,6 +202,11 @@ fn profiles(environment: &Environment) -> Result<(), Failure> {
 fn names(agent: &Agent) -> Result<Vec<String>, Failure> {
     let works = agent.profiles()?.into_iter().filter(|profile| profile.problem.is_none());
     Ok(works.map(|profile| profile.name).collect())
+}
+
+/// Before a command nobody can be asked. The lease that is gone stays the shell's, so that the next prompt asks.
+fn asked_at_the_prompt() -> WipedBytes {
+    WipedBytes::with_capacity(0)
 }
 
 fn ready(
