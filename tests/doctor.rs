@@ -509,6 +509,11 @@ fn files_that_others_may_open() {
     mode(&sandbox.home().join(".aws/config"), 0o666);
     let mended = mends(&sandbox, &[], "config file", "others may write commands into");
     assert!(mended.starts_with("error: chmod go-w "), "{mended}");
+    // A file of settings may be read by all, unless a key stands there.
+    let config = fs::read_to_string(sandbox.home().join(".aws/config")).unwrap();
+    sandbox.write(".aws/config", &format!("{config}{}", key_of(&sandbox.alice)));
+    let mended = mends(&sandbox, &[], "config file", "has keys in it, and others may open it (mode 644)");
+    assert!(mended.starts_with("error: chmod 600 "), "{mended}");
 }
 
 #[test]

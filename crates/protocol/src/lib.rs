@@ -756,6 +756,9 @@ pub struct Sections {
     pub config_file: String,
     /// The credentials file.
     pub credentials_file: String,
+    /// The config file has a secret key in it, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keys_in_config: bool,
     /// The sections that exist, by name.
     pub sections: BTreeMap<String, Section>,
 }

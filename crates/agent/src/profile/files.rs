@@ -104,6 +104,8 @@ pub struct ConfigFiles {
     config_file: PathBuf,
     credentials_file: PathBuf,
     fingerprint: [Fingerprint; 2],
+    /// The config file has a secret key, too.
+    keys_in_config: bool,
     sections: BTreeMap<String, Section>,
     services: BTreeMap<String, ServiceEndpoints>,
 }
@@ -146,13 +148,15 @@ impl ConfigFiles {
         fingerprint: [Fingerprint; 2],
     ) -> Result<Self, Refusal> {
         let names: Vec<String> = named_services(&config).map(str::to_owned).collect();
+        let keys_in_config =
+            config.lines().any(|line| line.trim_start().starts_with("aws_secret_access_key"));
         let parsed = parse_texts((&config_file, config), (&credentials_file, credentials)).await?;
         let services = names.into_iter().map(|name| {
             let endpoints = service_endpoints(&parsed, &name);
             (name, endpoints)
         });
         let (sections, services) = (sections(&parsed), services.collect());
-        Ok(Self { config_file, credentials_file, fingerprint, sections, services })
+        Ok(Self { config_file, credentials_file, fingerprint, keys_in_config, sections, services })
     }
 
     /// Whether the files are still as they were read.
@@ -179,6 +183,11 @@ impl ConfigFiles {
     /// The names of all sections.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.sections.keys().map(String::as_str)
+    }
+
+    /// Whether the config file has keys in it, too.
+    pub fn keys_in_config(&self) -> bool {
+        self.keys_in_config
     }
 
     /// The config file's path.

@@ -340,6 +340,7 @@ pub fn sections(files: &ConfigFiles, names: &[String]) -> Sections {
     Sections {
         config_file: files.config_file(),
         credentials_file: files.credentials_file(),
+        keys_in_config: files.keys_in_config(),
         sections: sections.collect(),
     }
 }

@@ -190,7 +190,9 @@ fn examine(wanted: Option<&str>, offline: bool, environment: &Environment) -> Ve
             .filter_map(|(variable, name)| environment::aws_file(variable, name))
             .collect(),
     };
-    for (file, holds) in files.iter().zip([files::Holds::Settings, files::Holds::Keys]) {
+    let keys = heard.as_ref().is_some_and(|heard| heard.all.iter().any(|sections| sections.keys_in_config));
+    let config = if keys { files::Holds::SettingsAndKeys } else { files::Holds::Settings };
+    for (file, holds) in files.iter().zip([config, files::Holds::Keys]) {
         findings.extend(files::exposed(file, holds, platform::permissions(file)));
     }
     if let Some(Heard { profiles, all, health, .. }) = &heard {

@@ -14,6 +14,8 @@ use crate::shell::word;
 pub enum Holds {
     /// Settings, and commands that are run.
     Settings,
+    /// Keys among them.
+    SettingsAndKeys,
     /// Keys.
     Keys,
 }
@@ -25,10 +27,11 @@ pub fn exposed(file: &Path, holds: Holds, mode: Option<u32>) -> Option<Finding> 
     let quoted = word(&file.to_string_lossy());
     let (check, private) = match holds {
         Holds::Settings => ("config file", "chmod go-w"),
+        Holds::SettingsAndKeys => ("config file", "chmod 600"),
         Holds::Keys => ("credentials file", "chmod 600"),
     };
     Some(match holds {
-        Holds::Keys if mode & 0o077 != 0 => {
+        Holds::Keys | Holds::SettingsAndKeys if mode & 0o077 != 0 => {
             let what = format!("{path} has keys in it, and others may open it (mode {mode:03o})");
             Finding::error(check, what, format!("{private} {quoted}"))
         }
@@ -182,6 +185,7 @@ mod tests {
         assert_eq!(state(Holds::Keys, 0o600), Some(State::Ok));
         assert_eq!(state(Holds::Keys, 0o640), Some(State::Error));
         assert_eq!(state(Holds::Settings, 0o644), Some(State::Ok));
+        assert_eq!(state(Holds::SettingsAndKeys, 0o644), Some(State::Error));
         assert_eq!(state(Holds::Settings, 0o664), Some(State::Error));
         assert_eq!(exposed(Path::new("/f"), Holds::Keys, None), None);
     }
