@@ -40,6 +40,9 @@ fn use_asks_and_sets_this_shell() {
         let shown = session.run("echo \"=$MFA_AGENT_PROMPT=\"");
         assert!(shown.contains("=dev 11h59m=") || shown.contains("=dev 12h0m="), "{shell:?}: {shown}");
         session.run("mfa-agent use --none");
+        session.run("mfa-agent use --profile dev");
+        assert_eq!(session.environment()["MFA_AGENT_PROFILE"], "dev", "as every command takes it: {shell:?}");
+        session.run("mfa-agent use --none");
         let environment = session.environment();
         assert!(
             !environment.keys().any(|name| name.starts_with("AWS_ACCESS") || name.starts_with("MFA_AGENT_")),

@@ -63,7 +63,7 @@ pub fn run(invocation: &Invocation, environment: &Environment) -> Result<(), Fai
         Command::Init { shell } => init::run(*shell),
         Command::Completions { shell } => completions::run(*shell),
         Command::Man { folder } => man::run(folder),
-        Command::Hook(args) => hook::run(args, environment),
+        Command::Hook(args) => hook::run(args, profile, environment),
         Command::Agent(args) => agent::run(args, invocation.color, environment),
     }
 }

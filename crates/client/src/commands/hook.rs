@@ -21,11 +21,11 @@ use crate::{clock, platform, regions, span};
 /// How long a prompt leaves an agent alone that did not answer, in seconds.
 const RETRY_SECONDS: u64 = 30;
 
-pub fn run(args: &Hook, environment: &Environment) -> Result<(), Failure> {
+pub fn run(args: &Hook, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
     match args {
         Hook::Sync { shell, command } => sync(*shell, *command, environment),
         Hook::Ask { shell } => ask(*shell, environment),
-        Hook::Use { shell, args } => use_profile(*shell, args, environment),
+        Hook::Use { shell, args } => use_profile(*shell, args, option, environment),
         Hook::Profiles => profiles(environment),
         Hook::Regions => {
             let names: String = regions::all().flat_map(|region| [region.name, "\n"]).collect();
@@ -173,11 +173,16 @@ fn renew(asker: &mut Asker<'_>, profile: &str) -> Result<(), Failure> {
 }
 
 /// Prints what `use` does to this shell.
-fn use_profile(shell: Shell, args: &Use, environment: &Environment) -> Result<(), Failure> {
+fn use_profile(
+    shell: Shell,
+    args: &Use,
+    option: Option<&str>,
+    environment: &Environment,
+) -> Result<(), Failure> {
     if args.none {
         return output::data(env::unset(shell, environment).bytes());
     }
-    let named = match (args.name.as_deref(), args.source.as_deref()) {
+    let named = match (args.name.as_deref().or(option), args.source.as_deref()) {
         (None, None) => None,
         (name, source) => environment.profile(name, source)?,
     };
