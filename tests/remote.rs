@@ -602,3 +602,66 @@ fn a_grant_is_for_profiles_that_are_there_and_says_what_is_wrong_with_others() {
     assert_eq!(sandbox.run(&["agent", "revoke", "--all"]).status, 0);
     grant(&sandbox, &["dev"]);
 }
+
+#[test]
+fn doctor_and_why_tell_what_can_be_told_from_here() {
+    let sandbox = sandbox();
+    sandbox.log_in("dev");
+    let path = grant(&sandbox, &["dev", "bob"]);
+    let mut remote = Sandbox::new();
+    remote.set("MFA_AGENT_SOCK", &path);
+    remote.unset("AWS_ENDPOINT_URL");
+    fs::remove_dir_all(remote.home().join(".aws")).unwrap();
+    let host = match ask(&path, credentials(Some("prod"), Ask::Never)) {
+        Reply::Refused(Refusal::NotGranted { host, .. }) => host,
+        other => panic!("{other:?}"),
+    };
+
+    let run = remote.run(&["doctor"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{run:?}");
+    let lines: Vec<String> =
+        run.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    for expected in [
+        format!("✓ socket {path}"),
+        format!("✓ version {version}, here and on {host}"),
+        "✓ clock as AWS's".to_owned(),
+        "! session there is no session of bob, and codes are not typed here".to_owned(),
+        format!("hint: on {host}: mfa-agent login bob"),
+    ] {
+        assert!(lines.contains(&expected), "{expected}: {run:?}");
+    }
+    let begins = |words: &str| lines.iter().any(|line| line.starts_with(words));
+    assert!(begins(&format!("✓ agent on {host}, up ")) && begins("✓ session dev: "), "{run:?}");
+    assert!(begins("✓ grant stands until "), "{run:?}");
+    // Nothing that needs an order, a file or a key, none of which is here.
+    for word in ["too old", "restart", "ready for a code", "keys", ".aws"] {
+        assert!(!run.stdout.contains(word), "{word}: {run:?}");
+    }
+    // One that is not granted is not said to be in no file.
+    let run = remote.run(&["doctor", "prod"]);
+    assert!(run.status == 1 && run.stdout.contains("this socket was granted for dev, bob"), "{run:?}");
+    let json: serde_json::Value =
+        serde_json::from_str(&remote.run(&["doctor", "dev", "--json"]).stdout).unwrap();
+    assert_eq!(json["state"], "ok", "{json}");
+
+    let run = remote.run(&["why"]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let told = format!("the agent is on {host}: the AWS files here are not looked at\n");
+    assert!(run.stdout.contains("this shell has nothing for any of them\n") && run.stdout.contains(&told));
+    // With the credentials in the shell.
+    for (name, value) in exported(&remote.run(&["env", "dev"]).stdout, &[]) {
+        remote.set(&name, value);
+    }
+    let run = remote.run(&["why", "dev"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{run:?}");
+    assert_eq!(run.stdout.matches("this shell's variables: session of dev, key …").count(), 4, "{run:?}");
+    let run = remote.run(&["why", "bob"]);
+    assert!(run.stdout.contains("this shell has the session of dev, not of bob\n"), "{run:?}");
+
+    // The grant is over, or the line is down.
+    assert_eq!(sandbox.run(&["agent", "revoke", "1"]).status, 0);
+    let run = remote.run(&["doctor"]);
+    assert!(run.status == 1 && run.stdout.contains("no agent at"), "{run:?}");
+    assert!(run.stdout.contains("hint: unset MFA_AGENT_SOCK\n"), "{run:?}");
+}

@@ -81,6 +81,11 @@ impl Agent {
         Ok(Self { address, user, folder_checked })
     }
 
+    /// The socket, as it is called here.
+    pub fn socket(&self) -> &Path {
+        &self.address.socket
+    }
+
     /// The folder of the leases.
     pub fn leases(&self) -> PathBuf {
         self.address.leases()
@@ -199,9 +204,14 @@ impl Agent {
 
     /// What the AWS config files hold for SDKs to find in these sections; the agent is started for it.
     pub fn sections(&self, profiles: Vec<String>) -> Result<Sections, Failure> {
+        self.try_sections(profiles)?.map_err(|refusal| message::refused(&refusal))
+    }
+
+    /// The same for who knows what to do about a refusal.
+    pub fn try_sections(&self, profiles: Vec<String>) -> Result<Result<Sections, Refusal>, Failure> {
         match self.ask(Request::Sections { profiles }, None)?.reply {
-            Reply::Sections(sections) => Ok(sections),
-            Reply::Refused(refusal) => Err(message::refused(&refusal)),
+            Reply::Sections(sections) => Ok(Ok(sections)),
+            Reply::Refused(refusal) => Ok(Err(refusal)),
             _ => Err(unexpected()),
         }
     }

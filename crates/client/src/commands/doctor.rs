@@ -3,6 +3,7 @@
 
 mod agent;
 mod aws;
+mod elsewhere;
 mod files;
 mod seeds;
 pub mod shell;
@@ -12,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use protocol::sanitize::sanitize;
 use protocol::{
-    Ask, Health, IamAnswer, IamCall, KeyringState, NamedRole, Profile, Reply, Request, Sections, Signed,
-    Status, frame,
+    Ask, Health, IamAnswer, IamCall, KeyringState, NamedRole, Profile, Refusal, Reply, Request, Sections,
+    Signed, Status, frame,
 };
 use serde::Serialize;
 
 use self::aws::{Answer, Answers, Trouble};
+use self::elsewhere::Elsewhere;
 use super::policy::check;
 use super::status::Look;
 use super::why;
@@ -138,6 +140,14 @@ struct Heard {
     asked: Asked,
 }
 
+/// Whose agent it is.
+enum Answered {
+    /// This host's; and whether it was started for the question.
+    Here(Box<Heard>, bool),
+    /// Another host's, by a socket that was granted.
+    Elsewhere(Box<Elsewhere>),
+}
+
 /// What AWS was asked.
 enum Asked {
     /// Nothing: it is not wanted, or the key is locked away.
@@ -166,10 +176,14 @@ fn examine(wanted: Option<&str>, offline: bool, environment: &Environment) -> Ve
     let mut findings = Vec::new();
     let mut heard = match Agent::locate(environment) {
         Ok(agent) => match hear(&agent, &question, environment, &consumed) {
-            Ok((heard, started)) => {
+            Ok(Answered::Elsewhere(far)) => {
+                findings.extend(far.findings(wanted, clock::now()));
+                None
+            }
+            Ok(Answered::Here(heard, started)) => {
                 findings.extend(agent::reached(&heard.status, started));
                 findings.extend(agent::health(heard.health.as_ref(), traces.desktop));
-                Some(heard)
+                Some(*heard)
             }
             Err(failure) => {
                 findings.push(Finding::failure("agent", &failure));
@@ -248,7 +262,7 @@ fn hear(
     question: &Question<'_>,
     environment: &Environment,
     consumed: &Consumed,
-) -> Result<(Heard, bool), Failure> {
+) -> Result<Answered, Failure> {
     let Started { pid, .. } = agent.reach()?;
     let mut status = match agent.ask(Request::Status, None)?.reply {
         Reply::Status(status) => status,
@@ -257,6 +271,9 @@ fn hear(
     };
     let health = match agent.ask(Request::Health, None)?.reply {
         Reply::Health(health) => Some(health),
+        Reply::Refused(Refusal::NotGranted { profiles, host }) => {
+            return hear_elsewhere(agent, status, profiles, host).map(Box::new).map(Answered::Elsewhere);
+        }
         // One of before this was asked.
         _ => None,
     };
@@ -290,7 +307,28 @@ fn hear(
         // Unless somebody has a session by now.
         let _ = agent.ask_running(Request::Stop { only_if_empty: true });
     }
-    Ok((Heard { status, health, profiles, sections, all, asked }, pid.is_some()))
+    let heard = Heard { status, health, profiles, sections, all, asked };
+    Ok(Answered::Here(Box::new(heard), pid.is_some()))
+}
+
+/// Asks another host's agent of all that it gives out here.
+fn hear_elsewhere(
+    agent: &Agent,
+    status: Status,
+    profiles: Vec<String>,
+    host: String,
+) -> Result<Elsewhere, Failure> {
+    let asked = profiles.into_iter().map(|name| {
+        let profile = Some(name.clone());
+        let request = Request::Session { profile, ask: Ask::Never, force: false, duration: None };
+        match agent.ask(request, None)?.reply {
+            Reply::Session(session) => Ok((name, Ok(session.seconds_left))),
+            Reply::Refused(refusal) => Ok((name, Err(refusal))),
+            _ => Err(unexpected()),
+        }
+    });
+    let profiles = asked.collect::<Result<_, Failure>>()?;
+    Ok(Elsewhere { socket: agent.socket().display().to_string(), status, host, profiles })
 }
 
 /// Asks AWS of the profile in question: the one that was named, the shell's, the default one, or the only one that works.

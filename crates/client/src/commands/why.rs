@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use protocol::role::shown;
-use protocol::{Section, Sections};
+use protocol::{Refusal, Section, Sections};
 
 use super::env::LIVE;
 use crate::agent::Agent;
@@ -13,7 +13,7 @@ use crate::args::Why;
 use crate::environment::{CONTAINER_VARIABLES, Consumed, Environment};
 use crate::failure::Failure;
 use crate::shell::{Shell, word};
-use crate::{clock, output, platform, span, table};
+use crate::{clock, message, output, platform, span, table};
 
 /// A family of SDKs that agree on where to look first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,8 @@ enum Source {
     Fails(&'static str),
     /// Nothing here: what the machine itself is given, where it is one of AWS's.
     Nothing,
+    /// What the AWS files of this host say, which the agent of another one does not read.
+    Unread,
 }
 
 /// Where each of them ends up.
@@ -71,7 +73,8 @@ pub const LONG_TERM: &str = "-long-term";
 struct Surroundings<'a> {
     environment: &'a Environment,
     consumed: &'a Consumed,
-    sections: &'a BTreeMap<String, Section>,
+    /// None where the agent is another host's.
+    sections: Option<&'a BTreeMap<String, Section>>,
     now: u64,
 }
 
@@ -119,7 +122,7 @@ pub fn variables_in_the_way(
 ) -> Vec<Trap> {
     let none = BTreeMap::new();
     let sections = files.map_or(&none, |files| &files.sections);
-    let surroundings = Surroundings { environment, consumed, sections, now };
+    let surroundings = Surroundings { environment, consumed, sections: Some(sections), now };
     let mut traps = surroundings.variables();
     if let Some(files) = files {
         let missing = environment.aws_profile.as_ref().filter(|name| !surroundings.exists(name));
@@ -128,16 +131,20 @@ pub fn variables_in_the_way(
             mend: Mend::Unset(&["AWS_PROFILE"]),
         }));
         let sources = SDKS.map(|(sdk, name)| (sdk, name, surroundings.source(sdk)));
-        traps.extend(surroundings.in_the_way(&sources, wanted, files));
+        traps.extend(surroundings.in_the_way(&sources, wanted, Some(files)));
     }
     traps
 }
 
 pub fn run(args: &Why, option: Option<&str>, environment: &Environment) -> Result<(), Failure> {
     let consumed = Consumed::read();
-    let files = Agent::locate(environment)?.sections(profiles(environment, &consumed))?;
-    let surroundings =
-        Surroundings { environment, consumed: &consumed, sections: &files.sections, now: clock::now() };
+    let (files, host) = match Agent::locate(environment)?.try_sections(profiles(environment, &consumed))? {
+        Ok(files) => (Some(files), None),
+        Err(Refusal::NotGranted { host, .. }) => (None, Some(host)),
+        Err(refusal) => return Err(message::refused(&refusal)),
+    };
+    let sections = files.as_ref().map(|files| &files.sections);
+    let surroundings = Surroundings { environment, consumed: &consumed, sections, now: clock::now() };
 
     let sources = SDKS.map(|(sdk, name)| (sdk, name, surroundings.source(sdk)));
     let mut rows = vec![["READ BY", "CREDENTIALS", "UNTIL"].map(str::to_owned)];
@@ -146,7 +153,9 @@ pub fn run(args: &Why, option: Option<&str>, environment: &Environment) -> Resul
     }));
     let mut text = table::of(&rows);
     let wanted = environment.profile(args.name.as_deref().or(option), args.source.as_deref())?;
-    let traps = surroundings.traps(&sources, wanted.as_deref(), &files);
+    let mut traps = surroundings.traps(&sources, wanted.as_deref(), files.as_ref());
+    let mends = !traps.is_empty();
+    traps.extend(host.map(|host| format!("the agent is on {host}: the AWS files here are not looked at")));
     if !traps.is_empty() {
         text.push('\n');
     }
@@ -155,7 +164,7 @@ pub fn run(args: &Why, option: Option<&str>, environment: &Environment) -> Resul
         text.push('\n');
     }
     output::data(text.as_bytes())?;
-    if !traps.is_empty() {
+    if mends {
         let shell = Shell::of_program(platform::parent_program().as_deref()).unwrap_or(Shell::Posix);
         let profile = wanted.as_deref().map_or_else(|| "PROFILE".to_owned(), word);
         // A profile that only a variable names, and no file has, is none to go on with.
@@ -191,9 +200,10 @@ impl Surroundings<'_> {
 
     fn source(&self, sdk: Sdk) -> Source {
         let (profile, named) = self.profile(sdk);
-        let section = self.sections.get(&profile);
+        let section = self.section(&profile);
         let is_boto = matches!(sdk, Sdk::AwsCli2 | Sdk::Boto3);
-        if is_boto && named && section.is_none() {
+        let is_missing = named && section.is_none() && self.sections.is_some();
+        if is_boto && is_missing {
             return Source::Fails("its profile is in no file");
         }
         let skips_variables = sdk == Sdk::JavaScript && named;
@@ -201,6 +211,9 @@ impl Surroundings<'_> {
             (true, true) if !skips_variables => return Source::Variables,
             (true, false) if is_boto => return Source::Fails("AWS_SECRET_ACCESS_KEY is missing"),
             _ => {}
+        }
+        if self.sections.is_none() {
+            return Source::Unread;
         }
         let token_file = self.consumed.web_identity.then_some(Source::WebIdentity);
         let of_profile = |ways: &[Way]| {
@@ -214,7 +227,7 @@ impl Surroundings<'_> {
             Sdk::JavaScript => {
                 of_profile(&[Way::Role, Way::Key, Way::WebIdentity, Way::Process, Way::SignIn]).or(token_file)
             }
-            Sdk::Rust if named && section.is_none() => return Source::Fails("its profile is in no file"),
+            Sdk::Rust if is_missing => return Source::Fails("its profile is in no file"),
             Sdk::Rust => {
                 of_profile(&[Way::Role, Way::WebIdentity, Way::SignIn, Way::Process, Way::Key]).or(token_file)
             }
@@ -226,15 +239,20 @@ impl Surroundings<'_> {
         found.or(container.map(Source::Container)).unwrap_or(Source::Nothing)
     }
 
-    /// A file has the profile, or its long-term key.
+    fn section(&self, name: &str) -> Option<&Section> {
+        self.sections?.get(name)
+    }
+
+    /// A file has the profile, or its long-term key; or nobody knows.
     fn exists(&self, profile: &OsStr) -> bool {
-        self.sections.keys().any(|name| OsStr::new(name.strip_suffix(LONG_TERM).unwrap_or(name)) == profile)
+        let Some(sections) = self.sections else { return true };
+        sections.keys().any(|name| OsStr::new(name.strip_suffix(LONG_TERM).unwrap_or(name)) == profile)
     }
 
     /// The profile whose session the variables hold, as far as they say so.
     fn session(&self) -> Option<&OsStr> {
         let key = self.environment.key_id.as_ref()?.as_encoded_bytes();
-        let lease = self.environment.lease.as_ref()?.as_encoded_bytes();
+        let lease = self.environment.look.as_ref().or(self.environment.lease.as_ref())?.as_encoded_bytes();
         // A lease ends with the last characters of the key that it was given with.
         let tail = lease.rsplit(|byte| *byte == b'-').next()?;
         key.ends_with(tail).then_some(self.environment.own_profile.as_deref()?)
@@ -254,7 +272,7 @@ impl Surroundings<'_> {
                 format!("this shell's variables: {whose}, key …{}", last_four(&key))
             }
             Source::Profile(name, Way::Key) => {
-                let section = self.sections.get(name);
+                let section = self.section(name);
                 let key = section.and_then(|section| section.key.as_deref()).unwrap_or_default();
                 let session = section.is_some_and(|section| section.temporary);
                 let kind = if session { "session" } else { "key without MFA" };
@@ -270,6 +288,7 @@ impl Surroundings<'_> {
             },
             Source::Fails(why) => format!("none: {why}"),
             Source::Nothing => "none".to_owned(),
+            Source::Unread => "none of this shell's; the AWS files here may have some".to_owned(),
         }
     }
 
@@ -287,12 +306,12 @@ impl Surroundings<'_> {
             Source::Profile(name, Way::Key) if !self.is_session(name) => "no end".to_owned(),
             Source::Profile(_, Way::Key) => "unknown".to_owned(),
             Source::Profile(..) | Source::WebIdentity | Source::Container(_) => "renewed".to_owned(),
-            Source::Fails(_) | Source::Nothing => "-".to_owned(),
+            Source::Fails(_) | Source::Nothing | Source::Unread => "-".to_owned(),
         }
     }
 
     fn is_session(&self, profile: &str) -> bool {
-        self.sections.get(profile).is_some_and(|section| section.temporary)
+        self.section(profile).is_some_and(|section| section.temporary)
     }
 
     /// Seconds left of what the variables hold, as far as they say so.
@@ -302,16 +321,16 @@ impl Surroundings<'_> {
     }
 
     /// What is in the way, each with why.
-    fn traps(&self, sources: &Sources, wanted: Option<&str>, files: &Sections) -> Vec<String> {
+    fn traps(&self, sources: &Sources, wanted: Option<&str>, files: Option<&Sections>) -> Vec<String> {
         let mut traps: Vec<String> = self.variables().into_iter().map(|trap| trap.what).collect();
         traps.extend(self.in_the_way(sources, wanted, files).into_iter().map(|trap| trap.what));
-        for name in self.sections.keys() {
+        for name in self.sections.into_iter().flat_map(BTreeMap::keys) {
             let key = Source::Profile(name.clone(), Way::Key);
             if sources.iter().any(|(_, _, source)| *source == key) && !self.is_session(name) {
                 traps.push(format!("the key in [{name}] is used as it is: what needs MFA is refused"));
             }
         }
-        let none = |source: &Source| matches!(source, Source::Fails(_) | Source::Nothing);
+        let none = |source: &Source| matches!(source, Source::Fails(_) | Source::Nothing | Source::Unread);
         let without: Vec<&str> =
             sources.iter().filter(|(_, _, source)| none(source)).map(|(_, name, _)| *name).collect();
         if without.len() == sources.len() {
@@ -363,7 +382,7 @@ impl Surroundings<'_> {
     }
 
     /// What the variables say is in the way, as the SDKs go on from there.
-    fn in_the_way(&self, sources: &Sources, wanted: Option<&str>, files: &Sections) -> Vec<Trap> {
+    fn in_the_way(&self, sources: &Sources, wanted: Option<&str>, files: Option<&Sections>) -> Vec<Trap> {
         let mut traps = Vec::new();
         let mut tell = |what: String, mend| traps.push(Trap { what, mend });
         if let Some(variable) = self.consumed.containers.first()
@@ -395,6 +414,7 @@ impl Surroundings<'_> {
                 _ => {}
             }
         }
+        let Some(files) = files else { return traps };
         for (variable, shell, agent) in [
             ("AWS_CONFIG_FILE", &self.consumed.config_file, &files.config_file),
             ("AWS_SHARED_CREDENTIALS_FILE", &self.consumed.credentials_file, &files.credentials_file),

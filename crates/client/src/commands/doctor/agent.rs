@@ -58,7 +58,7 @@ pub fn reached(status: &Status, started: bool) -> Vec<Finding> {
 }
 
 /// AWS's clock minus this machine's, in seconds.
-fn clock(skew: i64) -> Finding {
+pub fn clock(skew: i64) -> Finding {
     let seconds = skew.unsigned_abs();
     if seconds < SKEWED {
         return Finding::ok("clock", "as AWS's");
