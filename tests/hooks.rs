@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
-use crate::support::{SHELLS, Sandbox, Session, Shell, install, processes, tool, wait_until};
+use crate::support::{SHELLS, Sandbox, Session, Shell, install, key_of, processes, tool, wait_until};
 
 /// Types `use dev` and the code.
 #[track_caller]
@@ -50,6 +50,30 @@ fn use_asks_and_sets_this_shell() {
         );
         let shown = session.run("echo \"=$MFA_AGENT_PROMPT=\"");
         assert!(shown.contains("==\r\n"), "{shell:?}: {shown}");
+    }
+}
+
+#[test]
+fn use_without_a_profile_offers_those_used_last_on_top() {
+    for shell in SHELLS {
+        let sandbox = Sandbox::new();
+        let key = key_of(&sandbox.alice);
+        sandbox.write(
+            ".aws/credentials",
+            &format!("[a]\n{key}[b]\n{key}[c]\n{key}[dev]\n{key}[no]\nregion = x\n"),
+        );
+        sandbox.log_in("dev");
+        for profile in ["c", "b", "c"] {
+            assert_eq!(sandbox.run(&["env", profile]).status, 0);
+        }
+        let session = Session::start(&sandbox, shell);
+        let start = session.type_line("mfa-agent use");
+        session.terminal.wait_for_after(start, "profile: ");
+        let shown = session.terminal.screen()[start..].to_owned();
+        assert!(shown.contains("1  c\r\n2  b\r\n3  a\r\n4  dev\r\nprofile: "), "{shell:?}: {shown}");
+        session.terminal.type_in("2\r");
+        session.wait_for_step(start);
+        assert_eq!(session.environment()["MFA_AGENT_PROFILE"], "b", "{shell:?}");
     }
 }
 

@@ -318,7 +318,11 @@ async fn dispatch(
         }
         Request::Health => Ok(Reply::Health(sessions.health(identity.program.is_replaced()).await)),
         Request::Profiles { after } => sessions.files().await.map(|files| {
-            let profiles = profile::list(&files, after.as_deref());
+            let mut profiles = profile::list(&files, after.as_deref());
+            let state = sessions.state();
+            for profile in &mut profiles {
+                profile.recent = state.recent.others_since(&profile.name);
+            }
             Reply::Profiles(as_many_as_fit(profiles.into_iter()))
         }),
         Request::Given { profile } => sessions.given(&profile).await,

@@ -13,6 +13,7 @@ mod live;
 mod lock;
 mod login;
 mod process;
+mod recent;
 mod refresh;
 mod resolve;
 mod shell;
@@ -48,6 +49,7 @@ use confirm::Consents;
 pub use granted::not_configured;
 use lock::Lock;
 use process::Source;
+use recent::Recent;
 use resolve::Resolved;
 
 /// How long a client may wait for what another one is asked. Longer than any prompt stays open.
@@ -115,8 +117,8 @@ pub struct State {
     wanted: BTreeSet<String>,
     /// Whether something of this is given out.
     lock: Lock,
-    /// The profile that credentials were given out of last.
-    last_used: Option<String>,
+    /// The profiles whose credentials were given out.
+    pub recent: Recent,
     /// When the watch last looked.
     #[serde(skip)]
     looked_at: Option<Now>,
@@ -618,7 +620,7 @@ impl Sessions {
         };
         let open = |sealed| self.sealer.open(sealed).ok_or(Refusal::Internal);
         let (secret_access_key, session_token) = (open(&held.secret_access_key)?, open(&held.session_token)?);
-        state.last_used = Some(profile.clone());
+        state.recent.used(profile);
         let told = Told::Ready { number: held.number, root: resolved.root.clone(), level };
         let lease = state.leases.as_mut().filter(|_| resolved.leased);
         let lease =

@@ -206,6 +206,9 @@ pub struct Profile {
     /// The files say that the seed of its MFA device is in the keyring.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keyring_seed: bool,
+    /// How many other profiles' credentials were given out since its own were; none where its own never were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recent: Option<u32>,
     /// Why it cannot work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Refusal>,

@@ -288,6 +288,7 @@ pub fn list(files: &ConfigFiles, after: Option<&str>) -> Vec<Profile> {
                 role_arn: found.role_arn().map(str::to_owned),
                 serial: found.configured_serial().map(str::to_owned),
                 keyring_seed: plan.as_ref().is_ok_and(|plan| plan.keyring_seed),
+                recent: None,
                 problem: plan.err(),
             })
         })
@@ -304,6 +305,7 @@ pub fn described_role(files: &ConfigFiles, name: &str) -> Profile {
         role_arn: role.map(|role| role.arn.to_owned()),
         serial: None,
         keyring_seed: false,
+        recent: None,
         problem: plan(files, name).err(),
     }
 }

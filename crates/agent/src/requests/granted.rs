@@ -112,6 +112,7 @@ async fn within(
                 role_arn: None,
                 serial: None,
                 keyring_seed: false,
+                recent: None,
             });
             Ok(Reply::Profiles(as_many_as_fit(listed)))
         }

@@ -253,6 +253,7 @@ impl Sessions {
             .grants
             .grant(profile, &resolved.root, process.cloned(), now.wall, &self.sealer)
             .map_err(|error| Refusal::NoLive { problem: error.to_string() })?;
+        state.recent.used(profile);
         let told = Told::Live { grant: key.number, number: root.number, root: resolved.root.clone(), level };
         // A process of its own looks at no lease.
         let leases = state.leases.as_mut().filter(|_| process.is_none());

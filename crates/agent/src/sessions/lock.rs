@@ -149,7 +149,7 @@ impl Sessions {
             vec![profile.to_owned()]
         } else {
             let state = self.state();
-            state.last_used.iter().cloned().chain(state.vault.profiles()).collect()
+            state.recent.latest().into_iter().cloned().chain(state.vault.profiles()).collect()
         };
         let mut refusal = Refusal::Locked;
         for profile in profiles {

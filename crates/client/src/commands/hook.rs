@@ -204,9 +204,12 @@ fn profiles(environment: &Environment) -> Result<(), Failure> {
     output::data(lines.as_bytes())
 }
 
+/// The profiles that can work, the last used ones first.
 fn names(agent: &Agent) -> Result<Vec<String>, Failure> {
-    let works = agent.profiles()?.into_iter().filter(|profile| profile.problem.is_none());
-    Ok(works.map(|profile| profile.name).collect())
+    let mut profiles = agent.profiles()?;
+    profiles.retain(|profile| profile.problem.is_none());
+    profiles.sort_by_key(|profile| profile.recent.unwrap_or(u32::MAX));
+    Ok(profiles.into_iter().map(|profile| profile.name).collect())
 }
 
 /// Before a command nobody can be asked. The lease that is gone stays the shell's, so that the next prompt asks.

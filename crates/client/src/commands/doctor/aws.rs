@@ -282,6 +282,7 @@ mod tests {
             role_arn: None,
             serial: serial.map(str::to_owned),
             keyring_seed: false,
+            recent: None,
             problem: None,
         }
     }

@@ -147,6 +147,7 @@ mod tests {
             role_arn: None,
             serial: None,
             keyring_seed: false,
+            recent: None,
             problem,
         }
     }
