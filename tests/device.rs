@@ -558,6 +558,8 @@ fn a_seed_stays_in_the_clients_memory_no_longer_than_it_is_shown() {
         terminal.type_in("s");
         terminal.wait_for_after(shown, "Code of bob:");
     }
+    terminal.type_in("\x03");
+    assert_eq!(terminal.finish().status, 130);
 }
 
 /// What a decoder of QR codes sees on a screen.
