@@ -110,18 +110,20 @@ impl Sandbox {
 
     /// Writes a file of the home.
     pub fn write(&self, path: &str, contents: &str) {
-        for line in contents.lines() {
-            // A secret that the simulator did not make up.
-            if let Some(secret) = line.strip_prefix("aws_secret_access_key = ") {
-                make_known("secret key", secret);
-            }
-        }
         let path = self.home().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, contents).unwrap();
         if path.file_name().is_some_and(|name| name == "credentials") {
             // As AWS's own client makes it.
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        for secret in contents.lines().filter_map(|line| line.strip_prefix("aws_secret_access_key = ")) {
+            // The simulator may not have made it up.
+            make_known("secret key", secret);
+            if path.file_name().is_some_and(|name| name == "config") {
+                // It stays as it is, and others can read it.
+                make_known("open file", path.to_str().unwrap());
+            }
         }
     }
 

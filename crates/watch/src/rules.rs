@@ -129,12 +129,16 @@ fn may_hold_keys(secrets: &Secrets, file: &Written<'_>) -> bool {
     let name = file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let name = name.strip_suffix(GONE).unwrap_or(name);
     match file.writer {
-        // `keys import`, `keys rotate`, `setup`, `aws-mfa`. The new file is beside the old one for a moment.
+        // `keys import`, `keys rotate`, `setup`, `aws-mfa`. The new file is beside the old one for a moment. Where the
+        // person has the key in the config file, the next one goes there too.
         Some(writer) if writer.program == Program::Client => {
+            let rotates = split(&writer.arguments).any(|argument| argument == b"rotate");
+            let files: &[&str] = if rotates { &["credentials", "config"] } else { &["credentials"] };
             let private = file.mode.trailing_zeros() >= 6;
-            let the_file = file.path.with_file_name("credentials");
-            let is_it = name == "credentials" || name.starts_with(".credentials.mfa-agent-");
-            is_it && (private || secrets.is_open(&the_file))
+            files.iter().any(|the_file| {
+                let is_it = name == *the_file || name.starts_with(&format!(".{the_file}.mfa-agent-"));
+                is_it && (private || secrets.is_open(&file.path.with_file_name(the_file)))
+            })
         }
         Some(writer) if writer.is_ours() => false,
         _ => {

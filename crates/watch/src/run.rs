@@ -86,11 +86,13 @@ pub fn watched(command: &mut Command, all: bool) -> Result<ExitCode, String> {
             move || run.look_at_files(&closes)
         }),
     ];
-    let status = self_test::finds_everything(&run).and_then(|()| {
-        let status = run.wait_for(command).map_err(cannot("cannot run the tests"))?;
-        self_test::finds_everything(&run)?;
-        Ok(status)
-    });
+    let status = self_test::finds_everything(&run)
+        .and_then(|()| run.wait_for(command).map_err(cannot("cannot run the tests")));
+    if status.is_ok()
+        && let Err(why) = self_test::finds_everything(&run)
+    {
+        run.fail(&why);
+    }
     run.over.store(true, Ordering::SeqCst);
     for thread in threads {
         if thread.join().is_err() {
