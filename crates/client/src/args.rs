@@ -2,6 +2,8 @@
 //!
 //! What prompts run never comes here: `front.rs` matches its usual forms by hand.
 
+mod agent;
+mod aws_mfa;
 mod device;
 mod grant;
 mod keys;
@@ -18,9 +20,11 @@ use protocol::Secret;
 
 use crate::shell::Shell;
 
+pub use agent::Agent;
+pub use aws_mfa::{AwsMfa, LogLevel};
 pub use device::{Device, DeviceAdd, DeviceNamed, DeviceRemove, DeviceSeed};
 pub use grant::{Grant, Revoke};
-pub use keys::{KeyId, KeysRotate};
+pub use keys::{KeyId, Keys, KeysImport, KeysRotate};
 pub use policy::{Partition, Policy, PolicyAttach, PolicyChange, PolicyText, Variant};
 pub use setup::{OUTPUT_FORMATS, Setup};
 
@@ -437,61 +441,6 @@ pub struct Why {
     pub source: Option<String>,
 }
 
-/// `mfa-agent keys`
-#[derive(Debug, PartialEq, Eq, Subcommand)]
-pub enum Keys {
-    /// Put an access key into ~/.aws/credentials or the keyring: from the console's CSV file, or typed
-    #[command(
-        long_about = "Put an access key into ~/.aws/credentials or the keyring: from the console's CSV file, or typed.\n\nFILE is what the AWS console gives (accessKeys.csv, credentials.csv), or a section as it stands in a credentials file. Without FILE the key is asked for on the terminal, the secret unseen. All else in ~/.aws/credentials stays as it is.\n\nThe key goes to --profile, else the name of the section in FILE, else AWS_PROFILE, else default.\n\nWith --keyring its secret goes into the keyring of the desktop, and the file only says that it is there. Without FILE, a key that the profile has in the file is moved. The keyring's key is for mfa-agent alone: other tools get sessions from it, by env, exec or credential-process.",
-        after_long_help = "Examples:\n  mfa-agent keys import --profile dev accessKeys.csv --remove-file\n  mfa-agent keys import --profile dev --keyring    from ~/.aws/credentials into the keyring\n  mfa-agent keys import --profile dev              asks for it\n  pass show aws/dev | mfa-agent keys import --profile dev -"
-    )]
-    Import(KeysImport),
-    /// List the profiles that rest on a long-term key, and where it is
-    #[command(
-        long_about = "List the profiles that rest on a long-term key, and where it is.\n\n--used asks AWS how old each is, and when it was used last. That is told to a session: no code is asked for, and where none is held nothing is known under a policy that demands MFA."
-    )]
-    List {
-        /// For programs
-        #[arg(long)]
-        json: bool,
-        /// Ask AWS how old each key is, and when it was used last
-        #[arg(long)]
-        used: bool,
-    },
-    /// Put a new key in the place of a profile's, and delete the old one
-    #[command(
-        long_about = "Put a new key in the place of a profile's, and delete the old one, in the order that locks nobody out: the new key is made, seen to work, stored where the old one is (file or keyring) and seen to work from there; then the old one is disabled, and after another look deleted.\n\nWhere that broke off, wherever, the same command takes it up again. It asks for an MFA code where no session is held; sessions go on.",
-        after_long_help = "Examples:\n  mfa-agent keys rotate dev\n  mfa-agent keys rotate dev --keep-old     the old key stays, inactive"
-    )]
-    Rotate(KeysRotate),
-    /// Make a key inactive
-    Disable(KeyId),
-    /// Make a key active again
-    Enable(KeyId),
-    /// Delete a key
-    Delete(KeyId),
-}
-
-/// `mfa-agent keys import`
-#[derive(Debug, PartialEq, Eq, Args)]
-pub struct KeysImport {
-    /// The console's CSV file or a section of a credentials file, or - for stdin; else it is asked for
-    #[arg(value_name = "FILE|-")]
-    pub file: Option<PathBuf>,
-    /// Whose key, where FILE has several: a user's name, or a section's
-    #[arg(long, value_name = "NAME", requires = "file", value_parser = NonEmptyStringValueParser::new())]
-    pub user: Option<String>,
-    /// Into the keyring of the desktop, not into the file; without FILE from the file
-    #[arg(long)]
-    pub keyring: bool,
-    /// Replace another key that the profile has
-    #[arg(long)]
-    pub force: bool,
-    /// Delete FILE when the key is written
-    #[arg(long, requires = "file")]
-    pub remove_file: bool,
-}
-
 /// `mfa-agent doctor`
 #[derive(Debug, PartialEq, Eq, Args)]
 pub struct Doctor {
@@ -504,106 +453,6 @@ pub struct Doctor {
     /// Do not ask AWS of the key, the device and the policy
     #[arg(long)]
     pub offline: bool,
-}
-
-/// `mfa-agent aws-mfa`
-#[derive(Debug, Default, PartialEq, Eq, Args)]
-#[expect(
-    rustdoc::broken_intra_doc_links,
-    reason = "sections of AWS's files are in brackets, and this is the help's text"
-)]
-pub struct AwsMfa {
-    /// The MFA device.
-    #[arg(
-        long,
-        value_name = "ARN",
-        help = "The MFA device; else MFA_DEVICE, else aws_mfa_device, else the user's only one"
-    )]
-    pub device: Option<String>,
-    /// How long the session shall last, in seconds or as 12h
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub duration: Option<u32>,
-    /// The key is in [NAME-S], with none in [NAME]; else in [NAME-long-term]
-    #[arg(long, visible_alias = "long-suffix", value_name = "S")]
-    pub long_term_suffix: Option<String>,
-    /// The session goes to [NAME-S]; else, and with none, to [NAME]
-    #[arg(long, visible_alias = "short-suffix", value_name = "S")]
-    pub short_term_suffix: Option<String>,
-    /// The role to assume.
-    #[arg(
-        long,
-        visible_alias = "assume",
-        value_name = "ARN",
-        help = "The role to assume; else MFA_ASSUME_ROLE, else assume_role of the file"
-    )]
-    pub assume_role: Option<String>,
-    /// The name of the role's session; else the user's
-    #[arg(long, value_name = "NAME")]
-    pub role_session_name: Option<String>,
-    /// Get a new session even if the one there is still valid
-    #[arg(long)]
-    pub force: bool,
-    /// What is told on stderr; errors always are
-    #[arg(long, value_enum, value_name = "LEVEL", default_value_t, hide_possible_values = true)]
-    pub log_level: LogLevel,
-    /// Ask for a long-term key, and write its section
-    #[arg(long)]
-    pub setup: bool,
-    /// The MFA code, or - for a line of stdin
-    #[arg(long, visible_alias = "mfa-token", value_name = "CODE|-", allow_hyphen_values = true, value_parser = secret)]
-    pub token: Option<Secret>,
-}
-
-/// The names that Python gives to them. In order: who wants one also wants those after it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-#[value(rename_all = "UPPER")]
-pub enum LogLevel {
-    /// Everything
-    Notset,
-    /// Everything
-    #[default]
-    Debug,
-    /// What is done
-    Info,
-    /// What is not as it should be
-    Warning,
-    /// Errors alone
-    Error,
-    /// Errors alone
-    Critical,
-}
-
-/// `mfa-agent agent`
-#[derive(Debug, PartialEq, Eq, Subcommand)]
-pub enum Agent {
-    /// Be the agent, in the foreground
-    Run {
-        /// Keep its key where the kernel itself cannot read it; the machine does not hibernate then
-        #[arg(long, value_name = "KIND", value_parser = ["memfd-secret"])]
-        memory: Option<String>,
-    },
-    /// Start it, unless it runs
-    Start,
-    /// Wipe everything and end it
-    Stop,
-    /// Start it anew, and lose no session
-    Restart,
-    /// The same as `mfa-agent status`
-    Status {
-        /// For programs
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show who asked for what
-    Log,
-    /// Make a socket that gives out some profiles and takes no orders, for another host or a container
-    #[command(
-        long_about = "Make a socket that gives out some profiles and takes no orders, for another host or a container.\n\nIts path is printed. Whoever can connect to it gets these profiles' credentials while their sessions last, and nothing else: codes are typed here, where the agent runs. It ends by itself, by `agent revoke` and with the agent; `agent restart` keeps it. See docs/remote.md.",
-        after_long_help = "Examples:\n  ssh -R /run/user/1000/mfa-agent.sock:$(mfa-agent agent grant dev) HOST\n  docker run --user $(id -u) -v $(mfa-agent agent grant dev):/run/mfa-agent.sock \\\n    -e MFA_AGENT_SOCK=/run/mfa-agent.sock IMAGE\n  mfa-agent agent grant --profile dev --profile ops --expires 8h\n\nThere: export MFA_AGENT_SOCK=…, then mfa-agent env, exec, use as ever."
-    )]
-    Grant(Grant),
-    /// End grants
-    Revoke(Revoke),
 }
 
 /// What the arguments (the program's name first) say.
