@@ -95,7 +95,8 @@ fn read(kind: Kind, text: &str, keys: &BTreeSet<String>) -> Option<Reading> {
     // Two spellings of one section are merged in an order that differs from run to run.
     let padded = |line: &str| {
         let inner = line.trim_start().strip_prefix('[').and_then(|rest| rest.split(']').next());
-        inner.is_some_and(|inner| inner.split(' ').any(str::is_empty) || inner.contains('\t'))
+        let other = |character: char| character.is_whitespace() && character != ' ';
+        inner.is_some_and(|inner| inner.split(' ').any(str::is_empty) || inner.contains(other))
     };
     if text.split(['\n', '\r']).any(padded) {
         return None;
