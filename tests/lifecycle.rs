@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use protocol::{Reply, Request};
 
-use crate::support::{ACCOUNT, Run, Sandbox, Terminal, key_of, tool, wait_until};
+use crate::support::{ACCOUNT, Run, Sandbox, Terminal, exported, key_of, tool, wait_until};
 
 #[test]
 fn it_starts_on_first_need_and_stops_when_told() {
@@ -133,6 +133,21 @@ fn one_who_hangs_while_starting_it_holds_up_nobody_for_ever() {
     }
     assert_eq!(sandbox.run(&["env", "dev", "--no-prompt"]).status, 3);
     drop(hangs);
+}
+
+#[test]
+fn a_session_that_nobody_uses_is_forgotten_where_the_person_wants_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".config/mfa-agent/config.toml", "[profile.dev]\nforget_unused = '1s'\n");
+    sandbox.log_in("dev");
+    // Nobody asks meanwhile: the agent does it by itself.
+    let lease = sandbox.run(&["env", "dev"]).stdout;
+    let lease = exported(&lease, &[]).remove("MFA_AGENT_LEASE").unwrap();
+    wait_until("shells are told", || !fs::exists(&lease).unwrap());
+    let run = sandbox.run(&["env", "dev", "--no-prompt"]);
+    assert_eq!(run.status, 3, "{run:?}");
+    let log = sandbox.run(&["agent", "log"]).stdout;
+    assert!(log.contains("dev: forgotten, since it was not used"), "{log}");
 }
 
 #[test]

@@ -34,6 +34,9 @@ pub struct Configuration {
     /// What locks the agent by itself.
     #[serde(default, deserialize_with = "lock_on")]
     lock_on: LockOn,
+    /// How long a session may stay unused before it is forgotten, in seconds.
+    #[serde(default, deserialize_with = "unused_span")]
+    forget_unused: Option<u32>,
     #[serde(default, deserialize_with = "prompter")]
     prompter: Option<String>,
     #[serde(default)]
@@ -85,6 +88,7 @@ impl Default for Configuration {
             auto_prompt: AutoPrompt::default(),
             terminal_notification: None,
             lock_on: LockOn::default(),
+            forget_unused: None,
             prompter: None,
             confirm: false,
             connect_timeout: connect_timeout(),
@@ -119,6 +123,8 @@ pub struct ProfileConfiguration {
     terminal_notification: Option<TerminalNotification>,
     #[serde(default, deserialize_with = "own_lock_on")]
     lock_on: Option<LockOn>,
+    #[serde(default, deserialize_with = "unused_span")]
+    forget_unused: Option<u32>,
     #[serde(default, deserialize_with = "prompter")]
     prompter: Option<String>,
     confirm: Option<bool>,
@@ -307,6 +313,15 @@ fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Er
     span_within(deserializer, SESSION_SECONDS, refused).map(Some)
 }
 
+fn unused_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    span_within(
+        deserializer,
+        1..=*SESSION_SECONDS.end(),
+        "forget_unused is 1 to 129600 seconds (\"1s\" to \"36h\")",
+    )
+    .map(Some)
+}
+
 fn connect_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     span_within(deserializer, CALL_SECONDS, "connect_timeout is 1 to 60 seconds (\"1s\" to \"1m\")")
 }
@@ -429,6 +444,17 @@ mod tests {
             );
         }
         assert!(refused("connect_timeout = '2m'\n").1.starts_with("connect_timeout is"));
+    }
+
+    #[test]
+    fn how_long_a_session_may_stay_unused_is_a_span() {
+        assert_eq!(read("forget_unused = '4h'\n").unwrap().forget_unused, Some(14_400));
+        for wrong in ["'0s'", "'37h'", "0", "'never'"] {
+            assert!(
+                refused(&format!("forget_unused = {wrong}\n")).1.starts_with("forget_unused is"),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod recent;
 mod refresh;
 mod resolve;
 mod shell;
+mod unused;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,7 @@ use lock::Lock;
 use process::Source;
 use recent::Recent;
 use resolve::Resolved;
+use unused::Uses;
 
 /// How long a client may wait for what another one is asked. Longer than any prompt stays open.
 const WAIT_LIMIT: Duration = Duration::from_mins(15);
@@ -119,6 +121,8 @@ pub struct State {
     lock: Lock,
     /// The profiles whose credentials were given out.
     pub recent: Recent,
+    /// When sessions were used last.
+    uses: Uses,
     /// When the watch last looked.
     #[serde(skip)]
     looked_at: Option<Now>,
@@ -225,7 +229,7 @@ impl Sessions {
     pub fn catch_up(&self) {
         let now = Now::read();
         let mut state = self.state();
-        let ended = state.end_grants(now);
+        let ended = state.forget_unused(now) | state.end_grants(now);
         state.sync_leases(now);
         let jumped = state.looked_at.is_some_and(|looked_at| now.jumped_since(looked_at));
         drop(state);
@@ -496,6 +500,7 @@ impl Sessions {
     ) -> Result<Opened<()>, Refusal> {
         let question = || resolved.question(self.state().vault.has_expired(&resolved.root));
         if self.is_there(&resolved.root, wanted)? {
+            self.state().uses.note(&resolved.root, Now::read());
             return Ok(Opened::Ready(()));
         }
         if matches!(ask, Ask::AtHand | Ask::Never) {
@@ -591,6 +596,9 @@ impl Sessions {
             return;
         }
         state.obey(&resolved.configuration);
+        if key.root() == key {
+            state.uses.note(key, now);
+        }
         state.vault.put(key.clone(), profile, held);
         state.put_off.remove(key);
         state.retry_at.remove(profile);
@@ -621,6 +629,7 @@ impl Sessions {
         let open = |sealed| self.sealer.open(sealed).ok_or(Refusal::Internal);
         let (secret_access_key, session_token) = (open(&held.secret_access_key)?, open(&held.session_token)?);
         state.recent.used(profile);
+        state.uses.note(key, now);
         let told = Told::Ready { number: held.number, root: resolved.root.clone(), level };
         let lease = state.leases.as_mut().filter(|_| resolved.leased);
         let lease =
@@ -644,6 +653,7 @@ impl Sessions {
     fn describe(&self, resolved: &Resolved) -> Result<Session, Refusal> {
         let now = Now::read();
         let mut state = self.state();
+        state.uses.note(&resolved.root, now);
         state.vault.get(&resolved.root, &resolved.plan.profile, now);
         let session = state.vault.describe_one(&resolved.root, now);
         session.ok_or_else(|| Refusal::NeedsMfa(resolved.question(true)))

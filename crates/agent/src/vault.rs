@@ -292,6 +292,12 @@ impl Vault {
         held.iter().flat_map(|held| held.profiles.iter().cloned()).collect()
     }
 
+    /// The profiles that were served from a session that a code opened, and from what rests on it.
+    pub fn profiles_on(&self, root: &SessionKey) -> BTreeSet<String> {
+        let there = self.all().filter(|(key, _)| key.root() == root);
+        there.flat_map(|(_, held)| held.profiles.iter().cloned()).collect()
+    }
+
     /// Forgets which sessions ran out.
     pub fn forget_expired(&mut self) {
         self.expired.clear();

@@ -13,6 +13,7 @@ use super::{Configuration, LockOn, settings_of};
 pub struct Rules {
     notify_before: Vec<u32>,
     lock_on: LockOn,
+    forget_unused: Option<u32>,
     /// Profiles with settings of their own.
     own: BTreeMap<String, Own>,
 }
@@ -22,17 +23,23 @@ pub struct Rules {
 struct Own {
     notify_before: Option<Vec<u32>>,
     lock_on: Option<LockOn>,
+    forget_unused: Option<u32>,
 }
 
 impl From<&Configuration> for Rules {
     fn from(configuration: &Configuration) -> Self {
         let own = configuration.profile.iter().filter_map(|(profile, settings)| {
-            let own = Own { notify_before: settings.notify_before.clone(), lock_on: settings.lock_on };
+            let own = Own {
+                notify_before: settings.notify_before.clone(),
+                lock_on: settings.lock_on,
+                forget_unused: settings.forget_unused,
+            };
             (own != Own::default()).then(|| (profile.clone(), own))
         });
         Self {
             notify_before: configuration.notify_before.clone(),
             lock_on: configuration.lock_on,
+            forget_unused: configuration.forget_unused,
             own: own.collect(),
         }
     }
@@ -56,6 +63,19 @@ impl Rules {
             }
             all
         })
+    }
+
+    /// Whether anything is forgotten because it is not used.
+    pub fn forgets_unused(&self) -> bool {
+        self.forget_unused.is_some() || self.own.values().any(|own| own.forget_unused.is_some())
+    }
+
+    /// How long a session of these profiles may stay unused, in seconds: as short as one of them wants it.
+    pub fn forget_unused<'a>(&self, profiles: impl IntoIterator<Item = &'a String>) -> Option<u32> {
+        let wanted = profiles.into_iter().filter_map(|profile| {
+            settings_of(&self.own, profile).find_map(|own| own.forget_unused).or(self.forget_unused)
+        });
+        wanted.min()
     }
 
     /// What locks the agent while it holds sessions of these profiles: whatever one of them wants.

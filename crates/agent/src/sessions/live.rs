@@ -196,6 +196,7 @@ impl Sessions {
         if state.lock.is_closed() {
             return Err(Refusal::Locked.into());
         }
+        state.uses.note(&resolved.root, now);
         let held = state.vault.get(&last, profile, Now::read()).ok_or_else(|| missing(true))?;
         let open = |sealed| self.sealer.open(sealed).ok_or(Refusal::Internal);
         Ok(LiveCredentials {
@@ -254,6 +255,7 @@ impl Sessions {
             .grant(profile, &resolved.root, process.cloned(), now.wall, &self.sealer)
             .map_err(|error| Refusal::NoLive { problem: error.to_string() })?;
         state.recent.used(profile);
+        state.uses.note(&resolved.root, now);
         let told = Told::Live { grant: key.number, number: root.number, root: resolved.root.clone(), level };
         // A process of its own looks at no lease.
         let leases = state.leases.as_mut().filter(|_| process.is_none());

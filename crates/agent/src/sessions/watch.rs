@@ -83,12 +83,13 @@ impl Sessions {
     fn look(&self, now: Now) -> Look {
         let mut guard = self.state();
         let state = &mut *guard;
-        if state.end_grants(now) {
+        if state.forget_unused(now) | state.end_grants(now) {
             self.questions.changed();
         }
         state.sync_leases(now);
         state.looked_at = Some(now);
-        let mut next = state.sockets.next(now).unwrap_or(u64::MAX);
+        let ends = [state.sockets.next(now), state.next_unused(now)];
+        let mut next = ends.into_iter().flatten().min().unwrap_or(u64::MAX);
         let locked = state.lock.is_closed();
         let mut due = Vec::new();
         for (key, number, left) in state.vault.all_left(now) {
