@@ -7,7 +7,8 @@ use tokio::time::timeout;
 use super::{Bus, CRITICAL, LIMIT, Popup, Reaction, patiently};
 use crate::environment::DataFolders;
 use crate::live::random_token;
-use crate::notify::{Leaving, escaped};
+use crate::notify::Leaving;
+use crate::notify::words::escaped;
 use crate::prompter::{ALLOW, Answer, DENY, Dialog};
 
 /// The server took it away because its time was over, in the words of the specification.
