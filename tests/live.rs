@@ -17,7 +17,7 @@ use crate::support::{
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a program is told by two variables.
-struct Access {
+pub struct Access {
     number: u64,
     uri: String,
     token: String,
@@ -26,7 +26,7 @@ struct Access {
 impl Access {
     /// The access that the shells of a profile share.
     #[track_caller]
-    fn to(sandbox: &Sandbox, profile: &str) -> Self {
+    pub fn to(sandbox: &Sandbox, profile: &str) -> Self {
         let profile = Some(profile.to_owned());
         match sandbox.ask(Request::Live {
             profile,
@@ -43,7 +43,7 @@ impl Access {
         }
     }
 
-    fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.authority().parse().unwrap()
     }
 
@@ -52,7 +52,7 @@ impl Access {
     }
 
     /// The head of a good request, but for these lines.
-    fn head(&self, lines: &str) -> String {
+    pub fn head(&self, lines: &str) -> String {
         let path = &self.uri[self.uri.find("/credentials").unwrap()..];
         format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\n{lines}",
@@ -90,7 +90,7 @@ impl Access {
 }
 
 /// What a connection brings that sends these bytes.
-fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+pub fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     // The agent may have had enough before all of it is written.

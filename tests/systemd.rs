@@ -258,6 +258,30 @@ fn its_manager_hears_when_it_is_ready_when_another_goes_on_and_when_it_ends() {
 }
 
 #[test]
+fn an_agent_that_nobody_needs_leaves_the_socket_to_its_manager() {
+    let mut sandbox = Sandbox::new();
+    sandbox.write(".config/mfa-agent/config.toml", "exit_when_idle = '1m'\n");
+    let address = sandbox.home().join("notifications");
+    let notifications = UnixDatagram::bind(&address).unwrap();
+    notifications.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let clock = sandbox.fake_clock();
+    let socket = sandbox.socket();
+    let listen = ["--listen", socket.to_str().unwrap(), "--fdname=mfa-agent"];
+    let fake = ["LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC"];
+    let notify = format!("NOTIFY_SOCKET={}", address.display());
+    let activated = Activated::listening(&sandbox, &listen, &[&fake[..], &["HOME", &notify]].concat());
+    sandbox.unset("LD_PRELOAD");
+    let first = inode(&socket);
+    let pid = sandbox.agent_pid();
+    assert_eq!(told(&notifications), "READY=1");
+    crate::idle::pass(&sandbox, &clock, pid, 61);
+    let run = activated.last_words();
+    assert_eq!(run.status, 0, "{run:?}");
+    assert_eq!(told(&notifications), "STOPPING=1");
+    assert_eq!(inode(&socket), first);
+}
+
+#[test]
 fn a_socket_that_is_not_the_one_that_clients_look_for_is_refused() {
     let refused = |arguments: &dyn Fn(&Sandbox) -> Vec<String>, words: &str| {
         let sandbox = Sandbox::new();

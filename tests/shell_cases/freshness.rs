@@ -58,7 +58,7 @@ fn case_36_after_an_expiry_that_nobody_told_the_first_command_has_no_key() {
             session.run("true");
         }
         assert_eq!(session.key_id(), None, "{shell:?}");
-        assert!(session.terminal.shows("the agent is gone"), "{shell:?}");
+        assert!(session.terminal.shows("dev: the session has expired"), "{shell:?}");
     }
 }
 

@@ -37,6 +37,11 @@ impl Codes {
         Ok(())
     }
 
+    /// Whether one went out that AWS could still be shown again.
+    pub fn remembers(&self, now: Now) -> bool {
+        self.0.iter().any(|sent| sent.until.left(now) > 0)
+    }
+
     /// AWS looked at the code and did not take it, or never saw it: it is not used up.
     pub fn unused(&mut self, code: Mark) {
         self.0.retain(|sent| sent.code != code);

@@ -15,6 +15,9 @@ use crate::platform;
 
 pub use rules::Rules;
 
+/// After how much time that nobody needs it the agent may end, in seconds.
+const IDLE_SECONDS: RangeInclusive<u32> = 60..=86_400;
+
 /// What the person configured.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +44,9 @@ pub struct Configuration {
     prompter: Option<String>,
     #[serde(default)]
     confirm: bool,
+    /// After how much time that nobody needs the agent it ends, in seconds.
+    #[serde(default, deserialize_with = "idle_span")]
+    exit_when_idle: Option<u32>,
     /// How long a connection to AWS may take, in seconds.
     #[serde(default = "connect_timeout", deserialize_with = "connect_span")]
     pub connect_timeout: u32,
@@ -91,6 +97,7 @@ impl Default for Configuration {
             forget_unused: None,
             prompter: None,
             confirm: false,
+            exit_when_idle: None,
             connect_timeout: connect_timeout(),
             call_timeout: call_timeout(),
             profile: BTreeMap::new(),
@@ -230,7 +237,10 @@ fn problem(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     match (message.starts_with("unknown field"), quoted.next()) {
         // Known above the profiles, or one of those would be named.
-        (true, Some(unknown @ ("default_profile" | "connect_timeout" | "call_timeout"))) => {
+        (
+            true,
+            Some(unknown @ ("default_profile" | "exit_when_idle" | "connect_timeout" | "call_timeout")),
+        ) => {
             format!("{unknown} is for all profiles: it stands above the first [profile.NAME]")
         }
         (true, Some(unknown)) => match quoted.max_by(|one, other| {
@@ -322,6 +332,11 @@ fn unused_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>
     .map(Some)
 }
 
+fn idle_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let refused = "exit_when_idle is a minute to a day (\"1m\" to \"24h\")";
+    span_within(deserializer, IDLE_SECONDS, refused).map(Some)
+}
+
 fn connect_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     span_within(deserializer, CALL_SECONDS, "connect_timeout is 1 to 60 seconds (\"1s\" to \"1m\")")
 }
@@ -402,6 +417,18 @@ mod tests {
         assert_eq!(read.terminal_notification("prod"), Some(TerminalNotification::Osc9));
         assert_eq!(refused("[profile.dev]\nprompter = 'rofi'\n").0, Some(2));
         assert_eq!(refused("[profile.dev]\nnotify_before = ['x']\n").0, Some(2));
+    }
+
+    #[test]
+    fn an_agent_stays_unless_a_span_is_named() {
+        let ends = |text: &str| read(text).unwrap().exit_when_idle;
+        assert_eq!(ends(""), None);
+        assert_eq!((ends("exit_when_idle = '1m'"), ends("exit_when_idle = 86400")), (Some(60), Some(86_400)));
+        for wrong in ["'59s'", "'25h'", "0", "true"] {
+            assert_eq!(refused(&format!("exit_when_idle = {wrong}")).0, Some(1), "{wrong}");
+        }
+        let words = "exit_when_idle is for all profiles: it stands above the first [profile.NAME]";
+        assert_eq!(refused("[profile.dev]\nexit_when_idle = '1m'\n").1, words);
     }
 
     #[test]

@@ -133,6 +133,11 @@ impl Grants {
             .map(|(number, granted)| (*number, granted))
     }
 
+    /// Whether there is none, not even one that is over and whose programs are told so.
+    pub fn is_empty(&self) -> bool {
+        self.granted.is_empty()
+    }
+
     /// Whether a grant stands.
     pub fn stands(&self, number: u64) -> bool {
         self.granted.get(&number).is_some_and(|granted| !granted.ended)

@@ -190,6 +190,11 @@ impl Notices {
         self.shown.contains(key)
     }
 
+    /// Whether something is on the screen, or comes back to it: the person may click.
+    pub fn stand(&self) -> bool {
+        !self.shown.is_empty() || self.known.values().any(|known| known.put_off.is_some())
+    }
+
     /// Seconds until something is to be told that was put off.
     pub fn next(&self, now: Now) -> Option<u64> {
         self.known.values().filter_map(|known| Some(known.put_off?.left(now))).min()

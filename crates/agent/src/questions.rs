@@ -104,6 +104,11 @@ impl Questions {
         self.lines().of.get(key).is_some_and(|line| line.waiting.iter().any(|waiting| waiting.asking))
     }
 
+    /// Whether there is no line: nobody waits, and nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.lines().of.is_empty()
+    }
+
     /// How many clients stand in all lines.
     pub fn waiting(&self) -> usize {
         self.lines().of.values().map(Line::clients).sum()

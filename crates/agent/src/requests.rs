@@ -97,11 +97,41 @@ impl OwnSocket {
     /// Takes the name away: nobody finds this agent any more. Another agent's socket may be there by now, if
     /// somebody took ours away; that one stays. So does the name that a service manager made.
     pub fn withdraw(&self) {
+        if self.is_hidden() {
+            let _ = fs::remove_file(self.hidden());
+        }
         let lost = self.is_lost();
         if self.file().take().is_some() && !lost && !self.is_managed() {
             // Gone already is as good.
             let _ = fs::remove_file(&self.path);
         }
+    }
+
+    /// Takes the name away for a moment, so that nobody finds this agent. A service manager's stays.
+    pub fn hide(&self) {
+        if !self.is_managed() && !self.is_lost() {
+            // What stays is found, and that is as it was.
+            let _ = fs::rename(&self.path, self.hidden());
+        }
+    }
+
+    /// Gives a hidden name back.
+    pub fn show(&self) {
+        if self.is_hidden() {
+            // One that cannot come back is made again, as one that somebody took away.
+            let _ = fs::rename(self.hidden(), &self.path);
+        }
+    }
+
+    fn is_hidden(&self) -> bool {
+        let file = self.file();
+        file.is_some() && platform::same_file(&self.hidden()) == *file
+    }
+
+    fn hidden(&self) -> PathBuf {
+        let mut hidden = self.path.clone().into_os_string();
+        hidden.push(".leaving");
+        hidden.into()
     }
 
     fn file(&self) -> MutexGuard<'_, Option<(u64, u64)>> {

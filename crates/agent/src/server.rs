@@ -120,6 +120,8 @@ pub async fn serve<Handle, Answer>(
                 hall.traffic.keep_silent(Silent { grant, stream });
             }
             drop(open);
+            // Before the other end sees that this one is closed.
+            hall.sessions.heard_from();
             drop(place);
         });
     }

@@ -17,6 +17,7 @@ mod recent;
 mod refresh;
 mod resolve;
 mod shell;
+mod unneeded;
 mod unused;
 mod watch;
 
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use protocol::{Ask, AwsMfa, Credentials, Memory, NamedRole, Question, Refusal, Secret, Session};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::{Deadline, Now};
@@ -137,6 +139,9 @@ pub struct State {
     /// Why nothing can be shown on a desktop, as the log says.
     #[serde(skip)]
     no_desktop: Option<String>,
+    /// Since when there is nothing to be here for; none where there is something.
+    #[serde(skip)]
+    unneeded_since: Option<Now>,
 }
 
 /// The agent's heart.
@@ -151,6 +156,8 @@ pub struct Sessions {
     sealer: Sealer,
     /// Until when those who stood in line before a restart may not all be back.
     coming_back: Instant,
+    /// Told when this has not been needed for as long as the person wants it to stay.
+    unneeded: Notify,
     state: Mutex<State>,
 }
 
@@ -216,6 +223,7 @@ impl Sessions {
             desktop,
             sealer,
             coming_back: Instant::now() + coming_back,
+            unneeded: Notify::new(),
             state: Mutex::new(state),
         }
     }
@@ -234,6 +242,23 @@ impl Sessions {
         let jumped = state.looked_at.is_some_and(|looked_at| now.jumped_since(looked_at));
         drop(state);
         if jumped || ended {
+            self.questions.changed();
+        }
+    }
+
+    /// Looks for what the person configured before anybody asks.
+    pub fn read_configuration(&self) {
+        // One that cannot be read is told of to who asks.
+        let _ = self.configuration();
+    }
+
+    /// Does from here on what the person configured.
+    pub fn obey(&self, configuration: &Configuration) {
+        let rules = Rules::from(configuration);
+        let mut state = self.state();
+        if state.rules != rules {
+            state.rules = rules;
+            drop(state);
             self.questions.changed();
         }
     }
@@ -456,6 +481,9 @@ impl Sessions {
         state.files = None;
         state.devices.clear();
         state.journal.note(Now::read(), &Peer::default(), "SIGHUP: the files are read anew".to_owned());
+        drop(state);
+        self.read_configuration();
+        self.questions.changed();
     }
 
     /// Forgets everything: the agent leaves.
@@ -595,7 +623,6 @@ impl Sessions {
         if state.forgets != forgets {
             return;
         }
-        state.obey(&resolved.configuration);
         if key.root() == key {
             state.uses.note(key, now);
         }
@@ -621,7 +648,6 @@ impl Sessions {
         if state.lock.is_closed() {
             return Err(Refusal::Locked);
         }
-        state.obey(&resolved.configuration);
         let level = state.level(&resolved.root, now);
         let Some(held) = state.vault.get(key, profile, now) else {
             return Err(Refusal::NeedsMfa(resolved.question(true)));
@@ -680,11 +706,6 @@ impl Sessions {
 }
 
 impl State {
-    /// Takes over what the person configured.
-    fn obey(&mut self, configuration: &Configuration) {
-        self.rules = Rules::from(configuration);
-    }
-
     /// What locks by itself, for the profiles that are held.
     fn lock_on(&self) -> LockOn {
         self.rules.lock_on(&self.vault.profiles())

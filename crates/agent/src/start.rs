@@ -13,12 +13,14 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use interprocess::local_socket::tokio::Listener;
+use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::os::unix::uds_local_socket::tokio::{
     Listener as UnixSocketListener, Stream as UnixSocketStream,
 };
 use protocol::address::{self, Address, Surroundings};
 use protocol::{Memory, Refusal, StartReport, frame};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::clock::Now;
 use crate::environment::Environment;
@@ -203,6 +205,7 @@ fn run(report: bool, memory: Option<RawFd>, kind: PageKind) -> Result<(), Failur
         let sessions =
             Arc::new(Sessions::new(environment, desktop, means.state, means.sealer, means.coming_back));
         sessions.watch_programs();
+        sessions.read_configuration();
         let program = OwnProgram::started(&means.program);
         let identity = Arc::new(Identity { socket, program, started: Instant::now() });
         let Means { program, lock, .. } = means;
@@ -486,6 +489,13 @@ impl Served {
                     traffic.resume();
                     continue;
                 }
+                () = sessions.unneeded() => {
+                    if self.nobody_comes(&listener, &traffic).await {
+                        break;
+                    }
+                    sessions.stay();
+                    continue;
+                }
                 () = lost() => {}
                 () = &mut keeping_watch => break,
                 () = &mut serving_live => break,
@@ -507,6 +517,23 @@ impl Served {
         identity.socket.withdraw();
         sessions.wipe();
         sessions.desktop().close().await;
+    }
+
+    /// Whether nobody needs this agent, and nobody comes in the moment in which it takes its name away. Who does is
+    /// served.
+    async fn nobody_comes(&self, listener: &Listener, traffic: &Traffic) -> bool {
+        let Self { identity, sessions, .. } = self;
+        if !traffic.is_still() || !sessions.is_unneeded() {
+            return false;
+        }
+        identity.socket.hide();
+        // Who found the name just before is about to knock.
+        let Ok(visitor) = timeout(PAUSE, listener.accept()).await else { return true };
+        identity.socket.show();
+        if let Ok(stream) = visitor {
+            traffic.keep_silent(Silent { grant: None, stream });
+        }
+        false
     }
 
     /// Leaves everything to a new process, if that comes to life.

@@ -133,6 +133,11 @@ impl Traffic {
         Work { traffic: self.clone(), begun: Arc::default() }
     }
 
+    /// Whether no conversation is open, nor one waits to be gone on with.
+    pub fn is_still(&self) -> bool {
+        self.counts().open == 0 && self.silent().is_empty()
+    }
+
     /// Resolves once nothing new is to be begun.
     pub async fn pausing(&self) {
         let _ = self.paused.subscribe().wait_for(|paused| *paused).await;

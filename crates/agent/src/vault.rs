@@ -254,6 +254,11 @@ impl Vault {
         });
     }
 
+    /// Whether nothing is held, and nothing may be again.
+    pub fn is_empty(&self) -> bool {
+        self.all().next().is_none()
+    }
+
     /// Seconds until something is wiped that is gone already.
     pub fn next_wipe(&self, now: Now) -> Option<u64> {
         self.doubtful.values().map(|doubtful| doubtful.until.saturating_sub(now.boot)).min()

@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Configuration, LockOn, settings_of};
 
-/// When people are told of a session's end, and what locks the agent.
+/// When people are told of a session's end, what locks the agent, and when it ends.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rules {
     notify_before: Vec<u32>,
     lock_on: LockOn,
     forget_unused: Option<u32>,
+    /// After how much time that nobody needs the agent it ends, in seconds; none where it stays.
+    pub exit_when_idle: Option<u32>,
     /// Profiles with settings of their own.
     own: BTreeMap<String, Own>,
 }
@@ -40,6 +42,7 @@ impl From<&Configuration> for Rules {
             notify_before: configuration.notify_before.clone(),
             lock_on: configuration.lock_on,
             forget_unused: configuration.forget_unused,
+            exit_when_idle: configuration.exit_when_idle,
             own: own.collect(),
         }
     }

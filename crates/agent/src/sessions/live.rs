@@ -245,7 +245,6 @@ impl Sessions {
         if state.lock.is_closed() {
             return Err(Refusal::Locked);
         }
-        state.obey(&resolved.configuration);
         let level = state.level(&resolved.root, now);
         let Some(root) = state.vault.get(&resolved.root, profile, now) else {
             return Err(Refusal::NeedsMfa(resolved.question(true)));

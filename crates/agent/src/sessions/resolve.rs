@@ -98,10 +98,11 @@ impl Sessions {
         configured.or(fallback.then(|| "default".to_owned())).ok_or(Refusal::NoProfile)
     }
 
-    /// As it is now. Calls to AWS take no longer than it says from here on.
+    /// As it is now, and obeyed from here on.
     pub(super) fn configuration(&self) -> Result<Configuration, Refusal> {
         let configuration = Configuration::read(self.own_config_file.as_deref())?;
         self.aws.set_limits(Limits::from(&configuration));
+        self.obey(&configuration);
         Ok(configuration)
     }
 

@@ -25,6 +25,8 @@ struct Look {
     nameless: Vec<Ending>,
     /// Nobody is there for longer than the person wants this to stay open.
     idle_too_long: bool,
+    /// There has been nothing to be here for, for as long as the person wants this to stay.
+    unneeded: bool,
     /// Whether the machine shall wait for us before it sleeps; none where its sleep is of no interest.
     delay_sleep: Option<bool>,
     /// The moment when the next thing is to be done, by the wall clock.
@@ -56,6 +58,9 @@ impl Sessions {
             }
             if look.idle_too_long {
                 self.lock_for("nobody is there");
+            }
+            if look.unneeded {
+                self.unneeded.notify_one();
             }
             let listening = logind.as_ref().map(|(_, delay_sleep)| *delay_sleep);
             if listening != look.delay_sleep {
@@ -149,12 +154,16 @@ impl Sessions {
         }
         next = next.min(idle_left.unwrap_or(next));
         let idle_too_long = idle_left == Some(0);
+        let stays_for = state.stays_for(self.questions.is_empty(), now);
+        // Whoever is told that the time is up sees to the rest.
+        next = next.min(stays_for.filter(|left| *left > 0).unwrap_or(next));
         let delay_sleep = (state.vault.len(now) > 0).then(|| state.lock_on().suspend);
         Look {
             renew,
             screen,
             nameless,
             idle_too_long,
+            unneeded: stays_for == Some(0),
             delay_sleep,
             next: (next < u64::MAX).then(|| now.wall.saturating_add(next)),
         }

@@ -108,13 +108,13 @@ pub fn sync(shell: Shell, command: bool, environment: &Environment) -> Result<()
             script
         }
         (_, answer) => {
+            let why = match answer {
+                Ok(Ok(None)) => without_agent(environment).map(str::to_owned),
+                Ok(Ok(Some(Reply::Refused(refusal)))) => Some(crate::message::short(&refusal)),
+                _ => Some("the agent does not answer".to_owned()),
+            };
             // Said once, not every half minute.
-            if !looks_again(environment) {
-                let why = match answer {
-                    Ok(Ok(None)) => "the agent is gone".to_owned(),
-                    Ok(Ok(Some(Reply::Refused(refusal)))) => crate::message::short(&refusal),
-                    _ => "the agent does not answer".to_owned(),
-                };
+            if let Some(why) = why.filter(|_| !looks_again(environment)) {
                 aside(&format!("{}: {why}; mfa-agent use {}", shown(profile), word(profile)));
             }
             // With the agent gone, its port is anybody's.
@@ -150,6 +150,19 @@ fn ask(shell: Shell, environment: &Environment) -> Result<(), Failure> {
             // The exit status would say no more than that.
             Ok(())
         }
+    }
+}
+
+/// What it means to a shell that no agent runs. One that had nothing left was told why, and an agent that nobody
+/// needed may have ended.
+fn without_agent(environment: &Environment) -> Option<&'static str> {
+    let is_over = || Consumed::read().expires_at.is_some_and(|expires_at| expires_at <= clock::now());
+    match environment {
+        // The line to another host's may be down.
+        Environment { live: true, .. } | Environment { look: Some(_), .. } => Some("the agent is gone"),
+        Environment { key_id: None, .. } => None,
+        _ if is_over() => Some("the session has expired"),
+        _ => Some("the agent is gone"),
     }
 }
 

@@ -108,6 +108,25 @@ fn a_prompt_without_a_lease_keeps_what_is_good_while_the_line_is_down_and_drops_
 }
 
 #[test]
+fn a_prompt_whose_agent_ended_is_told_what_that_means_to_it() {
+    let stub = Stub::new();
+    std::fs::remove_file(stub.socket()).unwrap();
+    let told = |key: Option<(&'static str, &'static str)>, expires_at: u64| {
+        let mut client = stub.client("hook sync --shell posix");
+        client.envs([("MFA_AGENT_LEASE", "/gone-MPLE"), ("MFA_AGENT_PROFILE", "dev")]).envs(key);
+        let (status, stdout, stderr) =
+            ended(&client.env("MFA_AGENT_EXP", expires_at.to_string()).output().unwrap());
+        assert!(status == 0 && stdout.contains("export MFA_AGENT_LEASE='/';\n"), "{stdout}");
+        stderr
+    };
+    let key = Some(("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE"));
+    let hint = "; mfa-agent use dev\n";
+    assert_eq!(told(key, now() + 3_600), format!("mfa-agent: dev: the agent is gone{hint}"));
+    assert_eq!(told(key, now() - 1), format!("mfa-agent: dev: the session has expired{hint}"));
+    assert_eq!(told(None, now() - 1), "", "it was told when it lost what it had");
+}
+
+#[test]
 fn a_prompt_without_a_lease_is_told_once_on_which_host_to_log_in() {
     let stub = Stub::new();
     let reply = r#"{"shell":{"ended":{"reason":"expired","ask":false,"host":"laptop"}}}"#;
