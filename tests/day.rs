@@ -1,6 +1,7 @@
 //! A day and more of an agent's life, by a clock that is moved: what it needs at its end is what it needed at noon.
 
 use std::fs;
+use std::io::Write;
 
 use aws_simulator::Role;
 use protocol::{Ask, Reply, Request};
@@ -112,7 +113,8 @@ fn after_a_day_of_many_thousand_requests_it_needs_what_it_needed_at_noon() {
     let roles = sandbox.simulator.calls_of("AssumeRole").len();
     assert!((30..45).contains(&roles), "{roles}");
     assert_eq!(sandbox.agent_pid(), pid);
-    eprintln!(
+    let _ = writeln!(
+        std::io::stderr(),
         "{asked} requests, {roles} roles, {memory} KiB at noon, {largest} at most; {before:?}, {after:?}"
     );
 }
