@@ -76,6 +76,11 @@ pub enum Command {
         after_long_help = "Examples:\n  eval \"$(mfa-agent env dev)\"                                 bash, zsh, dash, ksh\n  mfa-agent env dev | source                                  fish\n  mfa-agent env dev | Out-String | Invoke-Expression          PowerShell\n  mfa-agent env dev | from json | load-env                    Nushell\n  eval (mfa-agent env dev | slurp)                            elvish\n  execx($(mfa-agent env dev))                                 xonsh\n  docker run --env-file <(mfa-agent env dev --shell dotenv) …\n  eval \"$(mfa-agent env --unset)\"\n\nWhere it fails, it prints `false` (PowerShell: throw, xonsh: raise), so that\neval \"$(mfa-agent env dev)\" && … runs no further; as dotenv and JSON it prints nothing."
     )]
     Env(Env),
+    /// Choose this shell's profile, or none (with the hook of `init`)
+    #[command(
+        after_long_help = "Examples:\n  mfa-agent use dev\n  mfa-agent use                               chosen from a list\n  mfa-agent use arn:aws:iam::222222222222:role/ops --source dev\n  mfa-agent use --none"
+    )]
+    Use(Use),
     /// Run a command with a profile's credentials
     #[command(
         long_about = "Run a command with a profile's credentials.\n\nThe credentials are in the command's environment alone, with all that `env` sets; there is no shell and no process in between, so signals, terminal and exit status are the command's own. A shell that is started so, and has the hook, follows renewals. Inside of another `exec` the inner profile replaces the outer one.",
@@ -95,6 +100,8 @@ pub enum Command {
     Login(Login),
     /// Forget sessions
     Logout(Logout),
+    /// Show the sessions that are held
+    Status(Status),
     /// Give nothing out until `unlock`
     #[command(
         after_long_help = "What is held stays held; shells with the hook drop their credentials at the next prompt. What programs already have, AWS goes on taking until it expires."
@@ -105,8 +112,6 @@ pub enum Command {
         after_long_help = "The code is one of a device whose session is held. AWS checks it, so unlocking opens that session anew."
     )]
     Unlock(Unlock),
-    /// Show the sessions that are held
-    Status(Status),
     /// List the profiles of the AWS config files, and which of them can work
     #[command(
         after_long_help = "Examples:\n  mfa-agent profiles\n  mfa-agent profiles --write-config dev ops\n\nThe latter writes [profile dev-session] with a credential_process that asks mfa-agent. Every tool that knows AWS's files then takes AWS_PROFILE=dev-session, or --profile dev-session."
@@ -124,12 +129,13 @@ pub enum Command {
         after_long_help = "Examples:\n  mfa-agent why\n  mfa-agent why dev                           is it the session of dev?"
     )]
     Why(Why),
-    /// Put a long-term key into ~/.aws/credentials, and show which are there
-    #[command(subcommand)]
-    Keys(Keys),
-    /// The IAM policy that denies everything without MFA
-    #[command(subcommand)]
-    Policy(Policy),
+    /// Find what is wrong, and say the command that mends it
+    #[command(
+        long_about = "Find what is wrong, and say the command that mends it: the socket, the agent, the files, the profiles, the key, the MFA device and the policy as AWS has them, this shell's variables, the hook, the desktop.\n\nNothing is changed and no code is asked for. AWS is asked with the key alone, for five seconds at most, of the profile that is named, else of the shell's or the default one; --offline leaves that out. Where no agent runs, one is started to see whether it can, and ended again.",
+        after_help = "Exit status: 1 where something is broken, 0 where nothing is or there are only doubts (!).",
+        after_long_help = "Exit status: 1 where something is broken, 0 where nothing is or there are only doubts (!).\n\nExamples:\n  mfa-agent doctor\n  mfa-agent doctor dev                        does dev work?\n  mfa-agent doctor --json | jq '.checks[] | select(.state != \"ok\")'"
+    )]
+    Doctor(Doctor),
     /// The first hour, step by step: region, key, MFA device, session, policy, hook
     #[command(
         long_about = "Set a profile up: its region and output format, the key, the MFA device, a session, the policy that denies everything without MFA, and the hook of this shell.\n\nIt looks at what is there, shows it, and does what is missing; each step is what the command of its own does. It can be stopped anywhere and run again: what is done is not done twice.",
@@ -139,13 +145,12 @@ pub enum Command {
     /// The MFA devices of the user behind a profile: list, add, remove them
     #[command(subcommand)]
     Device(Device),
-    /// Find what is wrong, and say the command that mends it
-    #[command(
-        long_about = "Find what is wrong, and say the command that mends it: the socket, the agent, the files, the profiles, the key, the MFA device and the policy as AWS has them, this shell's variables, the hook, the desktop.\n\nNothing is changed and no code is asked for. AWS is asked with the key alone, for five seconds at most, of the profile that is named, else of the shell's or the default one; --offline leaves that out. Where no agent runs, one is started to see whether it can, and ended again.",
-        after_help = "Exit status: 1 where something is broken, 0 where nothing is or there are only doubts (!).",
-        after_long_help = "Exit status: 1 where something is broken, 0 where nothing is or there are only doubts (!).\n\nExamples:\n  mfa-agent doctor\n  mfa-agent doctor dev                        does dev work?\n  mfa-agent doctor --json | jq '.checks[] | select(.state != \"ok\")'"
-    )]
-    Doctor(Doctor),
+    /// The IAM policy that denies everything without MFA: print, check, attach it
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Access keys: import, list, rotate, disable, delete them
+    #[command(subcommand)]
+    Keys(Keys),
     /// Write a session to ~/.aws/credentials, for tools that read nothing else; as broamski/aws-mfa does
     #[command(
         infer_long_args = true,
@@ -153,11 +158,6 @@ pub enum Command {
         after_long_help = "Variables: MFA_DEVICE, MFA_STS_DURATION, MFA_ASSUME_ROLE, AWS_PROFILE. An option wins over them, and they win over the file.\n\nExamples:\n  mfa-agent aws-mfa --setup\n  mfa-agent aws-mfa --profile dev\n  mfa-agent aws-mfa --profile dev --short-term-suffix ops --assume-role arn:aws:iam::111122223333:role/ops"
     )]
     AwsMfa(AwsMfa),
-    /// Choose this shell's profile, or none (needs the hook: see `mfa-agent init --help`)
-    #[command(
-        after_long_help = "Examples:\n  mfa-agent use dev\n  mfa-agent use                               chosen from a list\n  mfa-agent use arn:aws:iam::222222222222:role/ops --source dev\n  mfa-agent use --none"
-    )]
-    Use(Use),
     /// Print the hook that keeps a shell's credentials right
     #[command(
         after_long_help = "In the rc file of the shell:\n  eval \"$(mfa-agent init bash)\"        ~/.bashrc\n  eval \"$(mfa-agent init zsh)\"         ~/.zshrc\n  mfa-agent init fish | source          ~/.config/fish/config.fish"
@@ -167,6 +167,9 @@ pub enum Command {
         #[arg(value_enum)]
         shell: HookedShell,
     },
+    /// Start, stop and look at the agent itself
+    #[command(subcommand)]
+    Agent(Agent),
     /// Print what completes the command line in a shell, for a package to install
     #[command(
         after_long_help = "The hook of `mfa-agent init` completes by itself.\n\nExamples:\n  mfa-agent completions bash > /usr/share/bash-completion/completions/mfa-agent\n  mfa-agent completions zsh > /usr/share/zsh/vendor-completions/_mfa-agent\n  mfa-agent completions fish > /usr/share/fish/vendor_completions.d/mfa-agent.fish"
@@ -185,9 +188,6 @@ pub enum Command {
     /// What the hook calls; not for people
     #[command(subcommand, hide = true)]
     Hook(Hook),
-    /// Start, stop and look at the agent itself
-    #[command(subcommand)]
-    Agent(Agent),
 }
 
 /// The shells that have a hook.
