@@ -109,7 +109,7 @@ pub enum Unclear {
         /// The line, counted from 1.
         line: usize,
     },
-    /// To Python it is indentation, to the SDKs part of the setting's name.
+    /// To Python it is indentation, to the SDKs part of the setting's name, or of the value before.
     #[error("line {line} begins with white space that is neither a space nor a tab")]
     Indentation {
         /// The line, counted from 1.
@@ -121,12 +121,11 @@ impl Document {
     /// A file's text.
     pub fn new(kind: Kind, text: Zeroizing<String>) -> Result<Self, Unclear> {
         for (number, line) in text.trim_start_matches(BYTE_ORDER_MARK).split_inclusive('\n').enumerate() {
-            let line = line.strip_suffix("\r\n").unwrap_or(line);
+            let line = line.strip_suffix("\r\n").or(line.strip_suffix('\n')).unwrap_or(line);
             if line.contains('\r') {
                 return Err(Unclear::LoneReturn { line: number + 1 });
             }
-            let is_blank = line.trim_matches(is_space).is_empty();
-            if !is_blank && indentation(line).contains(|character| !matches!(character, ' ' | '\t')) {
+            if indentation(line).contains(|character| !matches!(character, ' ' | '\t')) {
                 return Err(Unclear::Indentation { line: number + 1 });
             }
         }

@@ -150,6 +150,15 @@ fn what_no_reader_would_read_back_is_refused() {
 }
 
 #[test]
+fn a_line_that_only_python_takes_for_blank_is_refused() {
+    for text in ["[a]\nb = 1\n \u{1f}\n", "[a]\nb = 1\n\u{c}\n", "[a]\nb = 1\n\u{a0}c = 2\n"] {
+        let read = Document::new(Kind::Config, Zeroizing::new(text.to_owned()));
+        assert_eq!(read.err(), Some(Unclear::Indentation { line: 3 }), "{text:?}");
+    }
+    document(Kind::Config, "[a]\n  \n\t\r\n\nb = 1\n");
+}
+
+#[test]
 fn a_debug_of_a_document_shows_nothing_of_it() {
     assert!(!format!("{:?}", document(Kind::Config, "needle")).contains("needle"));
 }
