@@ -272,6 +272,7 @@ fn an_agent_that_nobody_needs_leaves_the_socket_to_its_manager() {
     let activated = Activated::listening(&sandbox, &listen, &[&fake[..], &["HOME", &notify]].concat());
     sandbox.unset("LD_PRELOAD");
     let first = inode(&socket);
+    sandbox.wait_for_agent();
     let pid = sandbox.agent_pid();
     assert_eq!(told(&notifications), "READY=1");
     crate::idle::pass(&sandbox, &clock, pid, 61);
