@@ -5,6 +5,7 @@ mod assume;
 mod at_hand;
 mod confirm;
 mod console;
+mod forget;
 mod granted;
 mod health;
 mod iam;
@@ -12,52 +13,41 @@ mod keyring;
 mod live;
 mod lock;
 mod login;
+mod open;
 mod process;
 mod recent;
 mod refresh;
 mod resolve;
 mod shell;
+mod state;
 mod unneeded;
 mod unused;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{Ask, AwsMfa, Credentials, Memory, NamedRole, Question, Refusal, Secret, Session};
-use serde::{Deserialize, Serialize};
+use protocol::{Ask, AwsMfa, Credentials, Memory, Question, Refusal, Secret, Session};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::{Deadline, Now};
-use crate::codes::Codes;
-use crate::configuration::{Configuration, LockOn, Rules};
+use crate::configuration::{Configuration, Rules};
 use crate::environment::Environment;
-use crate::granted::Sockets;
-use crate::journal::{Journal, Peer};
-use crate::lease::{Leases, Told};
-use crate::live::{Granted, Grants};
-use crate::notify::{Desktop, Notices, Screen};
+use crate::journal::Peer;
+use crate::lease::Told;
+use crate::notify::Desktop;
 use crate::profile::{self, ConfigFiles};
-use crate::questions::{Place, Questions, Turn};
+use crate::questions::{Place, Questions};
 use crate::sealed::Sealer;
 use crate::sts::{Aws, Issued, Signer, rfc3339};
 use crate::turnstile::Turnstile;
-use crate::vault::{Held, SessionKey, Vault};
-use alias::Aliases;
-use confirm::Consents;
+use crate::vault::{Held, SessionKey};
 pub use granted::not_configured;
-use lock::Lock;
-use process::Source;
-use recent::Recent;
 use resolve::Resolved;
-use unused::Uses;
-
-/// How long a client may wait for what another one is asked. Longer than any prompt stays open.
-const WAIT_LIMIT: Duration = Duration::from_mins(15);
+pub use state::State;
+use state::passed;
 
 /// A role session is renewed before less is left of it than the SDKs take for "about to expire" (botocore:
 /// 15 minutes), in seconds.
@@ -72,77 +62,6 @@ const TTL_SLACK: u32 = 60;
 
 /// The one dialog at a time, as a name at the turnstile.
 const DESKTOP: &str = "the desktop";
-
-/// Everything that the agent knows, behind one lock that is never held across a call to AWS. A restart hands it
-/// over, but for what is of this process or of this moment.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct State {
-    #[serde(skip)]
-    files: Option<Arc<ConfigFiles>>,
-    /// The one device of a key, as IAM named it.
-    devices: BTreeMap<String, String>,
-    /// Whose place a long-term key took, by the ids of both: the sessions of a user go on under the first one's.
-    successors: BTreeMap<String, String>,
-    codes: Codes,
-    /// What is held.
-    pub vault: Vault,
-    /// Who asked for what.
-    pub journal: Journal,
-    /// What shells were told; none at the agent's end.
-    pub leases: Option<Leases>,
-    /// Why there are no leases, as the log says.
-    #[serde(skip)]
-    no_leases: Option<String>,
-    /// Who gets credentials over HTTP.
-    pub grants: Grants,
-    /// The sockets that give out a few profiles.
-    pub sockets: Sockets,
-    /// What is done by itself.
-    rules: Rules,
-    /// The numbers of sessions whose end somebody was told of, with how many moments had passed.
-    told: BTreeSet<(u64, usize)>,
-    /// To what the person said yes and no.
-    consents: Consents,
-    /// What gave no code, how, and until when that counts, by the boot-time clock.
-    #[serde(skip)]
-    no_code: BTreeMap<Source, (Refusal, u64)>,
-    /// The sessions that a prompt asked for, and nobody answered.
-    put_off: BTreeSet<SessionKey>,
-    /// Profiles whose roles could not be renewed, and when to try again, by the boot-time clock.
-    #[serde(skip)]
-    retry_at: BTreeMap<String, u64>,
-    /// How often sessions were forgotten: an answer to a question from before must not bring them back.
-    forgets: u64,
-    /// How many logins are under way: the code is out, and the session not here yet.
-    #[serde(skip)]
-    logins: usize,
-    /// Profiles whose role a shell waits for.
-    wanted: BTreeSet<String>,
-    /// Whether something of this is given out.
-    lock: Lock,
-    /// The profiles whose credentials were given out.
-    pub recent: Recent,
-    /// When sessions were used last.
-    uses: Uses,
-    /// When the watch last looked.
-    #[serde(skip)]
-    looked_at: Option<Now>,
-    /// Whom the desktop told of what.
-    notices: Notices,
-    /// The names of accounts.
-    aliases: Aliases,
-    /// The sessions that the person is renewing, after a click.
-    being_renewed: BTreeSet<SessionKey>,
-    /// Nobody is at the desktop; locked then.
-    idle_until: Option<Deadline>,
-    /// Why nothing can be shown on a desktop, as the log says.
-    #[serde(skip)]
-    no_desktop: Option<String>,
-    /// Since when there is nothing to be here for; none where there is something.
-    #[serde(skip)]
-    unneeded_since: Option<Now>,
-}
 
 /// The agent's heart.
 #[derive(Debug)]
@@ -414,67 +333,6 @@ impl Sessions {
         })
     }
 
-    /// Forgets the sessions behind profiles, or all, and ends the live access to them. Says how many sessions that
-    /// codes opened, and how many grants.
-    pub async fn logout(&self, profiles: &[String], all: bool) -> Result<(usize, usize), Refusal> {
-        let mut names = Vec::new();
-        if profiles.is_empty() && !all {
-            names.push(self.default_profile(&*self.files().await?)?);
-        }
-        for profile in profiles.iter().filter(|_| !all) {
-            // Files that cannot be read keep nobody from logging out.
-            names.push(match NamedRole::of(profile) {
-                Some(_) => self.meant(&*self.files().await?, Some(profile))?.into_owned(),
-                None => profile.clone(),
-            });
-        }
-        let profiles = names;
-        let mut roots = if all { self.state().vault.roots() } else { self.state().vault.roots_of(&profiles) };
-        for profile in &profiles {
-            let profile = std::slice::from_ref(profile);
-            if self.state().vault.roots_of(profile).is_empty() {
-                // A session that this profile has not used yet counts; a mistyped name is an error.
-                let plan = profile::plan(&*self.files().await?, &profile[0])?;
-                // Where the device is not known there is no session, and to look it up would be a call.
-                if self.known_serial(&plan).is_some() {
-                    roots.insert(self.resolve(Some(&profile[0])).await?.root);
-                }
-            }
-        }
-        Ok(self.forget(&roots, all, |granted| {
-            all || roots.contains(&granted.root) || profiles.contains(&granted.profile)
-        }))
-    }
-
-    /// Forgets these MFA sessions with all that rests on them, or all there are, and ends these grants; how many of each.
-    fn forget(
-        &self,
-        roots: &BTreeSet<SessionKey>,
-        all: bool,
-        ends: impl Fn(&Granted) -> bool,
-    ) -> (usize, usize) {
-        let mut state = self.state();
-        let forgotten = roots.iter().filter(|root| state.vault.forget(root)).count();
-        let ended = state.grants.end(ends);
-        if all {
-            state.vault.forget_expired();
-        }
-        state.forgets += 1;
-        state.devices.clear();
-        state.sync_leases(Now::read());
-        drop(state);
-        self.questions.changed();
-        (forgotten, ended)
-    }
-
-    /// Forgets every session and grant, as `logout --all` does, for a reason that no client gave.
-    pub fn forget_everything(&self, reason: &str) {
-        let roots = self.state().vault.roots();
-        let (sessions, _) = self.forget(&roots, true, |_| true);
-        let event = format!("{reason}: {sessions} sessions forgotten");
-        self.state().journal.note(Now::read(), &Peer::default(), event);
-    }
-
     /// Forgets what the files said, and what IAM said of devices: both are read again when they are needed.
     pub fn read_anew(&self) {
         let mut state = self.state();
@@ -484,123 +342,6 @@ impl Sessions {
         drop(state);
         self.read_configuration();
         self.questions.changed();
-    }
-
-    /// Forgets everything: the agent leaves.
-    pub fn wipe(&self) {
-        let mut state = self.state();
-        state.forgets += 1;
-        state.vault = Vault::default();
-        state.codes = Codes::default();
-        state.leases = None;
-        state.grants = Grants::default();
-        state.sockets.end_all();
-    }
-
-    /// Resolves when the session that somebody was asked for is there, from wherever.
-    pub async fn answered(&self, claim: &Claim) {
-        loop {
-            let mut change = pin!(self.questions.change());
-            change.as_mut().enable();
-            let there = self.is_there(&claim.root, claim.wanted);
-            if !matches!(there, Ok(false)) || claim.place.turn() != Turn::Ask {
-                return;
-            }
-            change.await;
-        }
-    }
-
-    /// Whether somebody has what is wanted.
-    fn is_there(&self, root: &SessionKey, wanted: Wanted) -> Result<bool, Refusal> {
-        match wanted {
-            Wanted::Unlocked => Ok(!self.is_locked()),
-            Wanted::After(number) => self.refuse_if_locked().map(|()| self.number(root) > number),
-        }
-    }
-
-    /// Waits until the session that all rests on is there, or until it is this client's turn to ask for it.
-    async fn open(
-        self: &Arc<Self>,
-        resolved: &Resolved,
-        ask: Ask,
-        wanted: Wanted,
-        lasting: Lasting,
-    ) -> Result<Opened<()>, Refusal> {
-        let question = || resolved.question(self.state().vault.has_expired(&resolved.root));
-        if self.is_there(&resolved.root, wanted)? {
-            self.state().uses.note(&resolved.root, Now::read());
-            return Ok(Opened::Ready(()));
-        }
-        if matches!(ask, Ask::AtHand | Ask::Never) {
-            return Err(Refusal::NeedsMfa(question()));
-        }
-        let place = self.questions.join(&resolved.root, ask);
-        if ask == Ask::Person {
-            // The person came back to it.
-            self.state().put_off.remove(&resolved.root);
-        }
-        let mut limit = pin!(tokio::time::sleep(WAIT_LIMIT));
-        let mut started_process = false;
-        loop {
-            let mut change = pin!(self.questions.change());
-            change.as_mut().enable();
-            if self.is_there(&resolved.root, wanted)? {
-                return Ok(Opened::Ready(()));
-            }
-            let failed = place.failed();
-            let failed = failed.and_then(|call| call.meets(&resolved.sts, &resolved.plan.user.key_id));
-            if let Some(error) = failed {
-                return Err(self.login_call(resolved, resolved.duration(lasting)?).explain(error));
-            }
-            started_process |= self.start_source(resolved, ask, wanted, lasting);
-            let failure = match place.refusal() {
-                None if matches!(wanted, Wanted::After(_)) => self.no_code(resolved),
-                None => None,
-                Some(refusal @ (Refusal::MfaProcess(_) | Refusal::Seed(_))) => Some(refusal),
-                // AWS said no to a good code, or nothing at all: a person's code would get the same.
-                Some(refusal) => return Err(refusal),
-            };
-            let mut question = question();
-            match &failure {
-                Some(Refusal::MfaProcess(failure)) => question.mfa_process = Some(failure.clone()),
-                Some(Refusal::Seed(failure)) => question.seed = Some(Box::new(failure.clone())),
-                _ => {}
-            }
-            match place.turn() {
-                Turn::Ask => {
-                    // Before the question: a code does not wait while somebody looks for the keyring's password.
-                    if let Err(refusal) = self.unlock_key(resolved).await {
-                        place.give_up(refusal.clone());
-                        return Err(refusal);
-                    }
-                    if ask == Ask::PersonUnlessAsked {
-                        // Before the question: whatever ends it, nobody is asked twice by a prompt.
-                        self.state().put_off.insert(resolved.root.clone());
-                    }
-                    let claim = Box::new(Claim { place, root: resolved.root.clone(), wanted });
-                    return Ok(Opened::YourTurn(question, claim));
-                }
-                Turn::Wait if ask == Ask::PersonUnlessAsked && !started_process => {
-                    return Err(Refusal::AskedElsewhere { profile: resolved.plan.profile.clone() });
-                }
-                // Who is asked in a terminal may not be back yet.
-                Turn::Nobody
-                    if ask == Ask::Wait && failure.is_none() && Instant::now() < self.coming_back =>
-                {
-                    tokio::select! {
-                        () = change => {}
-                        () = tokio::time::sleep_until(self.coming_back) => {}
-                    }
-                }
-                Turn::Nobody => {
-                    return Err(failure.unwrap_or(Refusal::NeedsMfa(question)));
-                }
-                Turn::Wait => tokio::select! {
-                    () = change => {}
-                    () = &mut limit => return Err(Refusal::NeedsMfa(question)),
-                },
-            }
-        }
     }
 
     /// Holds what AWS issued, unless sessions were forgotten since it was asked for.
@@ -703,87 +444,6 @@ impl Sessions {
         let mut state = self.state();
         state.vault.describe_one(key, Now::read()).map(|session| session.seconds_left)
     }
-}
-
-impl State {
-    /// What locks by itself, for the profiles that are held.
-    fn lock_on(&self) -> LockOn {
-        self.rules.lock_on(&self.vault.profiles())
-    }
-
-    /// What is held, for people to see.
-    pub fn describe(&mut self, now: Now) -> Vec<Session> {
-        let Self { vault, notices, aliases, .. } = self;
-        let mut sessions = vault.describe(now, |key| notices.next_of(key, now));
-        for session in &mut sessions {
-            let alias = session.account.as_deref().and_then(|account| aliases.of(account));
-            session.account_alias = alias.map(str::to_owned);
-        }
-        sessions
-    }
-
-    /// What the process before this one had on the screen, and what it was asking for, is told of by this one.
-    fn show_again(&mut self) -> Option<Screen> {
-        let being_renewed = std::mem::take(&mut self.being_renewed);
-        self.notices.show_again(&being_renewed)
-    }
-
-    /// How many sessions would need a new code if they were lost, those under way included.
-    pub fn would_be_lost(&mut self, now: Now) -> usize {
-        self.vault.len(now) + self.logins
-    }
-
-    /// Ends the granted sockets whose time is up; whether there were some.
-    fn end_grants(&mut self, now: Now) -> bool {
-        let ended = self.sockets.end_expired(now);
-        for number in &ended {
-            self.journal.note(now, &Peer::default(), format!("grant {number}: its time is up"));
-        }
-        !ended.is_empty()
-    }
-
-    /// Lets go of what is over, and takes back what is no longer true.
-    fn sync_leases(&mut self, now: Now) {
-        if self.would_be_lost(now) == 0 {
-            self.lock.dissolve();
-        }
-        let problem = self.leases.as_ref().and_then(Leases::problem);
-        if self.no_leases.as_deref() != problem {
-            self.no_leases = problem.map(str::to_owned);
-            let event = match &self.no_leases {
-                Some(problem) => format!("no leases: {problem}; prompts ask once a minute instead"),
-                None => "leases again".to_owned(),
-            };
-            self.journal.note(now, &Peer::default(), event);
-        }
-        let Self { vault, leases, rules, told, lock, grants, .. } = self;
-        let level =
-            |root: &SessionKey| passed(&rules.notify_before(vault.profiles_at(root)), vault.left(root, now));
-        told.retain(|(number, _)| vault.may_hold(*number));
-        if let Some(leases) = leases {
-            leases.keep(|told| match told {
-                Told::Ready { number, root, level: told } => {
-                    !lock.is_closed() && vault.holds(*number) && *told == level(root)
-                }
-                Told::Live { grant, number, root, level: told } => {
-                    !lock.is_closed() && grants.stands(*grant) && vault.holds(*number) && *told == level(root)
-                }
-                Told::Ended { missing } => vault.left(missing, now).is_none(),
-                Told::Locked => lock.is_closed(),
-            });
-        }
-    }
-
-    /// How many of the moments worth telling have passed for a session.
-    fn level(&self, root: &SessionKey, now: Now) -> usize {
-        passed(&self.rules.notify_before(self.vault.profiles_at(root)), self.vault.left(root, now))
-    }
-}
-
-/// How many of the spans before its end a session has entered.
-fn passed(notify_before: &[u32], left: Option<u64>) -> usize {
-    let left = left.unwrap_or(0);
-    notify_before.iter().filter(|span| left <= u64::from(**span)).count()
 }
 
 /// With how little time left a session is not given out any more where it can be renewed, in seconds.
