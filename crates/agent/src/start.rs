@@ -1,51 +1,47 @@
 //! From `mfa-agentd` to a listening agent, and out again.
 
+mod place;
+mod work;
+
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{OwnedFd, RawFd};
 use std::panic::PanicHookInfo;
-use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use interprocess::local_socket::tokio::Listener;
-use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::os::unix::uds_local_socket::tokio::{
     Listener as UnixSocketListener, Stream as UnixSocketStream,
 };
-use protocol::address::{self, Address, Surroundings};
-use protocol::{Memory, Refusal, StartReport, frame};
-use tokio::sync::Notify;
-use tokio::time::timeout;
+use protocol::address::Address;
+use protocol::{Memory, StartReport, frame};
 
 use crate::clock::Now;
 use crate::environment::Environment;
-use crate::granted::{MOST_SOCKETS, Sockets};
-use crate::handover::{Estate, InheritedSocket, Testator};
+use crate::granted::Sockets;
+use crate::handover::{Estate, InheritedSocket};
 use crate::journal::Peer;
 use crate::lease::Leases;
-use crate::notify::{Desktop, Events};
-use crate::platform::{self, Alarm, FolderWatch, Order, Orders, PageKind};
+use crate::notify::Desktop;
+use crate::platform::{self, Alarm, Orders, PageKind};
 use crate::requests::{self, Identity, OwnProgram, OwnSocket};
 use crate::sealed::Sealer;
-use crate::server::Hall;
 use crate::service_manager::{self, Misfit, ServiceManager};
 use crate::sessions::{Sessions, State};
-use crate::traffic::{Restarted, Silent, Traffic};
-use crate::{live, server};
+use crate::traffic::Silent;
+use place::{is_served, listen, lock, own_address, prepare_folder};
+use work::Served;
 
 /// How long a restart gives those who stood in line to stand there again.
 const COMING_BACK: Duration = Duration::from_secs(5);
 
 /// How long an agent may take to end that has lost its name to a service manager.
 const LEAVING: Duration = Duration::from_secs(5);
-
-/// How long the kernel may take to close the socket of an agent that was killed.
-const DYING: Duration = Duration::from_millis(500);
 
 /// How long to pause before looking again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -303,16 +299,6 @@ impl Means {
     }
 }
 
-/// An agent at its work.
-struct Served {
-    address: Address,
-    program: PathBuf,
-    lock: File,
-    manager: ServiceManager,
-    identity: Arc<Identity>,
-    sessions: Arc<Sessions>,
-}
-
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
@@ -325,274 +311,6 @@ fn misfit(misfit: &Misfit) -> Failure {
         }
     };
     failure(misfit, hint)
-}
-
-fn own_address() -> Result<Address, Failure> {
-    let (socket, runtime_dir, home) =
-        (variable(address::SOCKET_VARIABLE), variable("XDG_RUNTIME_DIR"), variable("HOME"));
-    let surroundings = Surroundings {
-        uid: platform::own_uid(),
-        socket: socket.as_deref(),
-        runtime_dir: runtime_dir.as_deref(),
-        home: home.as_deref(),
-    };
-    address::resolve(&surroundings, platform::host)
-        .map_err(|error| failure(&error, "set XDG_RUNTIME_DIR to a folder of your own with mode 0700"))
-}
-
-fn prepare_folder(folder: &Path) -> Result<(), Failure> {
-    let refused = |error: address::AddressError| {
-        failure(
-            &error,
-            "the socket needs a folder of your own with mode 0700; remove this one, or set XDG_RUNTIME_DIR",
-        )
-    };
-    if address::check_folder(folder, platform::own_uid()).map_err(refused)? {
-        return Ok(());
-    }
-    platform::create_private_folder(folder).map_err(|error| {
-        failure(
-            &format!("the runtime folder {} cannot be made: {error}", folder.display()),
-            &address::hint(&error, folder, "set XDG_RUNTIME_DIR to a folder of your own"),
-        )
-    })?;
-    // Made by us, or by somebody else in the same moment.
-    address::check_folder(folder, platform::own_uid()).map_err(refused).map(drop)
-}
-
-/// The lock that makes this the one agent. The kernel takes it back however this process ends. Who holds it has so
-/// long to leave.
-fn lock(socket: &Path, patience: Duration) -> Result<File, Failure> {
-    let mut path = socket.as_os_str().to_owned();
-    path.push(".lock");
-    let path = PathBuf::from(path);
-    let hint = "see who owns the file, and whether its file system knows locks";
-    let lock = platform::open_lock(&path).map_err(|error| {
-        let hint = address::hint(&error, folder_of(socket), hint);
-        failure(&format!("the lock file {} cannot be opened: {error}", path.display()), &hint)
-    })?;
-    let deadline = Instant::now() + patience;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            // No lock waits for a limited time, and none tells that it is free.
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
-            Err(TryLockError::WouldBlock) => return Err(Failure::AlreadyRunning),
-            Err(TryLockError::Error(error)) => {
-                let problem = format!("the lock file {} cannot be locked: {error}", path.display());
-                return Err(failure(&problem, hint));
-            }
-        }
-    }
-}
-
-fn folder_of(socket: &Path) -> &Path {
-    socket.parent().unwrap_or(socket)
-}
-
-/// Whether something listens at the socket that is no agent, for an agent would hold the lock. One that was just
-/// killed may have lost its lock before its socket.
-fn is_served(socket: &Path) -> bool {
-    let deadline = Instant::now() + DYING;
-    while platform::somebody_listens(socket) {
-        if Instant::now() >= deadline {
-            return true;
-        }
-        thread::sleep(PAUSE);
-    }
-    false
-}
-
-/// Listens where nobody does: under the lock, a socket that is there is a dead agent's.
-fn listen(path: &Path) -> Result<Listener, Failure> {
-    let refused = |what: String| failure(&what, "move it away, then: mfa-agent agent start");
-    match path.symlink_metadata() {
-        Ok(metadata) if platform::is_socket(&metadata) => {
-            fs::remove_file(path).map_err(|error| {
-                refused(format!("the dead socket {} cannot be removed: {error}", path.display()))
-            })?;
-        }
-        Ok(_) => {
-            return Err(refused(format!("{} is in the socket's place and is no socket", path.display())));
-        }
-        Err(_) => {}
-    }
-    let unusable = |error: io::Error| {
-        failure(
-            &format!("cannot listen on {}: {error}", path.display()),
-            &address::hint(&error, folder_of(path), "set XDG_RUNTIME_DIR to a folder on a local file system"),
-        )
-    };
-    server::listen(path).map_err(unusable)
-}
-
-impl Served {
-    /// Answers until it is told to end, nobody can reach it any more, or another process does.
-    async fn serve(
-        &self,
-        mut listener: Listener,
-        conversations: Vec<Silent>,
-        alarm: Alarm,
-        events: Events,
-        signals: Orders,
-    ) {
-        let Self { address, identity, sessions, .. } = self;
-        let stop = Arc::new(Notify::new());
-        let handle = {
-            let (sessions, identity) = (sessions.clone(), identity.clone());
-            move |peer, request, work| {
-                let (sessions, identity) = (sessions.clone(), identity.clone());
-                async move { requests::answer(&sessions, &identity, &peer, request, &work).await }
-            }
-        };
-        let watch = FolderWatch::new(address.folder()).ok();
-        let lost = async || match &watch {
-            None => std::future::pending().await,
-            Some(watch) => {
-                while !identity.socket.is_lost() {
-                    watch.something_went().await;
-                }
-            }
-        };
-        let (traffic, mut orders) = Traffic::new(conversations);
-        let traffic = Arc::new(traffic);
-        let mut keeping_watch = pin!(sessions.clone().keep_watch(alarm, events));
-        let mut serving_live = pin!(live::serve(sessions.clone()));
-        let mut termination = pin!(obey(sessions, signals));
-        let connections = connections();
-        loop {
-            let hall = Hall {
-                traffic: traffic.clone(),
-                sessions: sessions.clone(),
-                stop: stop.clone(),
-                handle: handle.clone(),
-            };
-            let granted = server::serve_granted(hall.clone());
-            let serving = server::serve(&listener, None, hall, connections);
-            tokio::select! {
-                // Who comes after the word to end is for the next agent, where the socket stays.
-                biased;
-                () = stop.notified() => break,
-                () = &mut termination => break,
-                Some(order) = orders.recv() => {
-                    let mut asking = vec![order];
-                    asking.extend(std::iter::from_fn(|| orders.try_recv().ok()));
-                    traffic.pause(asking.len()).await;
-                    let outcome = self.hand_over(&listener, &traffic).await;
-                    for order in asking {
-                        let _ = order.send(outcome.clone());
-                    }
-                    if outcome.is_ok() {
-                        traffic.all_told().await;
-                        return;
-                    }
-                    traffic.resume();
-                    continue;
-                }
-                () = sessions.unneeded() => {
-                    if self.nobody_comes(&listener, &traffic).await {
-                        break;
-                    }
-                    sessions.stay();
-                    continue;
-                }
-                () = lost() => {}
-                () = &mut keeping_watch => break,
-                () = &mut serving_live => break,
-                () = serving => break,
-                () = granted => break,
-            }
-            // An agent that nobody can reach holds sessions for nobody. In a folder that is still ours the socket is
-            // made again; with the folder went everything, as it does at the last logout.
-            let ours = address::check_folder(address.folder(), platform::own_uid()).unwrap_or(false);
-            let empty = address.socket.symlink_metadata().is_err();
-            if !ours || !empty {
-                break;
-            }
-            let Ok(again) = listen(&address.socket) else { break };
-            listener = again;
-            identity.socket.made_again();
-        }
-        self.manager.stopping();
-        identity.socket.withdraw();
-        sessions.wipe();
-        sessions.desktop().close().await;
-    }
-
-    /// Whether nobody needs this agent, and nobody comes in the moment in which it takes its name away. Who does is
-    /// served.
-    async fn nobody_comes(&self, listener: &Listener, traffic: &Traffic) -> bool {
-        let Self { identity, sessions, .. } = self;
-        if !traffic.is_still() || !sessions.is_unneeded() {
-            return false;
-        }
-        identity.socket.hide();
-        // Who found the name just before is about to knock.
-        let Ok(visitor) = timeout(PAUSE, listener.accept()).await else { return true };
-        identity.socket.show();
-        if let Ok(stream) = visitor {
-            traffic.keep_silent(Silent { grant: None, stream });
-        }
-        false
-    }
-
-    /// Leaves everything to a new process, if that comes to life.
-    async fn hand_over(&self, listener: &Listener, traffic: &Traffic) -> Result<Restarted, Refusal> {
-        // A code that went out from here, after a click, is answered here.
-        self.sessions.logins_done().await;
-        self.sessions.desktop().close().await;
-        let now = Now::read();
-        let sessions = self.sessions.state().would_be_lost(now);
-        let silent = traffic.take_silent();
-        let testator = Testator {
-            program: &self.program,
-            listener,
-            lock: &self.lock,
-            conversations: &silent,
-            socket_file: self.identity.socket.file_there(),
-            managed: self.identity.socket.is_managed(),
-            sessions: &self.sessions,
-        };
-        self.sessions.state().journal.note(
-            now,
-            &Peer::default(),
-            format!("restart: {sessions} sessions handed over"),
-        );
-        match testator.hand_over().await {
-            Ok(pid) => {
-                self.manager.succeeded_by(pid).await;
-                self.sessions.let_go();
-                Ok(Restarted { sessions, pid })
-            }
-            Err(error) => {
-                self.sessions.desktop().open();
-                for silent in silent {
-                    traffic.keep_silent(silent);
-                }
-                let problem = format!("{}: {error}", self.program.display());
-                self.sessions.state().journal.note(now, &Peer::default(), "restart: failed".to_owned());
-                Err(Refusal::NotRestarted { problem })
-            }
-        }
-    }
-}
-
-/// Does what signals ask for, until one asks to end.
-async fn obey(sessions: &Sessions, mut signals: Orders) {
-    loop {
-        match signals.next().await {
-            Order::End => return,
-            Order::Forget => sessions.forget_everything("SIGUSR1"),
-            Order::ReadAnew => sessions.read_anew(),
-        }
-    }
-}
-
-/// How many connections are served at once: what the file limit allows, less what the agent needs itself.
-fn connections() -> usize {
-    let granted = MOST_SOCKETS * server::GRANTED_CONNECTIONS;
-    let limit = usize::try_from(platform::raise_file_limit()).unwrap_or(usize::MAX);
-    limit.saturating_sub(64 + granted).clamp(8, 4_096)
 }
 
 fn tell(report: &StartReport) {
