@@ -106,7 +106,14 @@ impl Leases {
     /// change is the moment when it is over, in seconds since the epoch. The name ends with the last four characters of
     /// the key id that the shell was given, so that a shell can tell a key that the person set by hand.
     pub fn give(&mut self, profile: &str, told: Told, until: u64, key_id: &str) -> Option<String> {
-        let name = self.make(profile, told, until, key_id);
+        let key = (profile.to_owned(), matches!(told, Told::Live { .. }));
+        if let Some((given, name)) = self.given.get(&key)
+            && *given == told
+            && self.folder.join(name).exists()
+        {
+            return Some(name.clone());
+        }
+        let name = self.make(key, told, until, key_id);
         self.problem = name.as_ref().err().map(ToString::to_string);
         name.ok()
     }
@@ -123,18 +130,11 @@ impl Leases {
         self.problem()
     }
 
-    fn make(&mut self, profile: &str, told: Told, until: u64, key_id: &str) -> io::Result<String> {
-        let key = (profile.to_owned(), matches!(told, Told::Live { .. }));
-        if let Some((given, name)) = self.given.get(&key)
-            && *given == told
-            && self.folder.join(name).exists()
-        {
-            return Ok(name.clone());
-        }
+    fn make(&mut self, key: (String, bool), told: Told, until: u64, key_id: &str) -> io::Result<String> {
         self.revoke(&key);
         self.counter += 1;
         let mut hasher = DefaultHasher::new();
-        (profile, self.start, self.counter).hash(&mut hasher);
+        (&key.0, self.start, self.counter).hash(&mut hasher);
         let tail = key_id.get(key_id.len().saturating_sub(4)..).unwrap_or_default();
         let name = format!("{:016x}-{tail}", hasher.finish());
         self.prepare()?;
@@ -277,5 +277,22 @@ mod tests {
         assert!(path.join(name).exists() && leases.problem().is_none());
         assert_eq!(leases.look(), None);
         assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_was_given_before_the_disk_was_full_says_nothing_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lease");
+        let mut leases = Leases::new(path.clone(), 1);
+        let given = leases.give("dev", ready(1, 0), 0, "").unwrap();
+        // While the folder is away no file can be made there.
+        let away = folder.path().join("away");
+        fs::rename(&path, &away).unwrap();
+        assert_eq!(leases.give("prod", ready(2, 0), 0, ""), None);
+        fs::rename(&away, &path).unwrap();
+        assert_eq!(leases.give("dev", ready(1, 0), 0, ""), Some(given));
+        assert!(leases.problem().is_some(), "none was made since");
+        assert!(leases.give("prod", ready(2, 0), 0, "").is_some());
+        assert_eq!(leases.problem(), None);
     }
 }
