@@ -39,12 +39,12 @@ pub async fn forget(item: Item<'_>) -> Result<bool, KeyringProblem> {
     Ok(forgotten.is_some())
 }
 
-/// There always is one, and it asks by itself.
 /// It is not searched: each look at an item may ask the person.
 pub async fn seeds() -> Option<Vec<String>> {
     None
 }
 
+/// There always is one, and it asks by itself.
 pub async fn state() -> KeyringState {
     KeyringState::Unlocked
 }
