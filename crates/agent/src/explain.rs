@@ -3,7 +3,7 @@
 use protocol::{AwsProblem, KeyOrigin, NetworkProblem, Refusal};
 
 use crate::profile::Hop;
-use crate::sts::CallError;
+use crate::sts::{CallError, TOO_LONG};
 
 /// The call that failed.
 #[derive(Debug)]
@@ -61,9 +61,7 @@ impl Call<'_> {
             ("AccessDenied", _, Some((hop, _)), _) => {
                 AwsProblem::RoleDenied { role_arn: hop.role_arn.clone(), profile: hop.profile.clone() }
             }
-            ("ValidationError", _, Some((hop, seconds)), _)
-                if message.contains("DurationSeconds exceeds") =>
-            {
+            ("ValidationError", _, Some((hop, seconds)), _) if message.contains(TOO_LONG) => {
                 AwsProblem::RoleTooLong { role_arn: hop.role_arn.clone(), seconds }
             }
             ("RegionDisabledException", ..) => AwsProblem::RegionDisabled,

@@ -82,6 +82,9 @@ pub struct Mfa<'a> {
     pub code: &'a Secret,
 }
 
+/// AWS's words where a role gives no session that lasts as long as was asked for.
+pub const TOO_LONG: &str = "DurationSeconds exceeds";
+
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallError {
@@ -114,6 +117,12 @@ impl CallError {
     /// AWS did not take the code: another one may be taken.
     pub fn is_about_the_code(&self) -> bool {
         matches!(self, Self::Aws { message, .. } if message.contains("invalid MFA one time pass code"))
+    }
+
+    /// The role gives no sessions that last so long: a shorter one it may give.
+    pub fn is_about_the_duration(&self) -> bool {
+        matches!(self, Self::Aws { code, message }
+            if code == "ValidationError" && message.contains(TOO_LONG))
     }
 }
 

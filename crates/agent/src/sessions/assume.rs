@@ -32,13 +32,15 @@ impl Sessions {
                     ..resolved.sts.clone()
                 };
                 let Some(signer) = signer else { return Err(Refusal::NeedsMfa(resolved.question(true))) };
-                let failed = inside.failed().and_then(|call| call.meets(&endpoint, &signer.access_key_id));
+                let failed = inside
+                    .failed()
+                    .and_then(|call| call.meets(&endpoint, &signer.access_key_id, Some(duration)));
                 let assumed = if let Some(error) = failed {
                     Err(error)
                 } else {
                     let assumed = self.aws.assume_role(&endpoint, &signer, hop, duration, None).await;
                     assumed.inspect_err(|error| {
-                        inside.fail(FailedCall::without_code(&endpoint, &signer, error));
+                        inside.fail(FailedCall::without_code(&endpoint, &signer, Some(duration), error));
                     })
                 };
                 match assumed {

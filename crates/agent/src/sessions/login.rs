@@ -71,8 +71,9 @@ impl Sessions {
         let serial = resolved.serial.as_str();
         let skew = self.aws.skew().unwrap_or(0);
         let mark = self.sealer.mark(serial, code);
-        let failed =
-            inside.failed().and_then(|call| call.meets_code(&resolved.sts, &signer.access_key_id, mark));
+        let failed = inside
+            .failed()
+            .and_then(|call| call.meets_code(&resolved.sts, &signer.access_key_id, mark, duration));
         if let Some(error) = failed {
             return Err(self.login_call(resolved, duration).explain(error));
         }
@@ -97,7 +98,7 @@ impl Sessions {
                 // The device may have been replaced: IAM is asked again.
                 self.state().devices.remove(&resolved.plan.user.key_id);
             }
-            let failed = FailedCall::with_code(&resolved.sts, &signer, mark, &error);
+            let failed = FailedCall::with_code(&resolved.sts, &signer, mark, duration, &error);
             self.questions.fail(&resolved.root, failed.clone());
             inside.fail(failed);
             let refusal = self.login_call(resolved, duration).explain(error);

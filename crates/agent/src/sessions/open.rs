@@ -67,10 +67,11 @@ impl Sessions {
             if self.is_there(&resolved.root, wanted)? {
                 return Ok(Opened::Ready(()));
             }
-            let failed = place.failed();
-            let failed = failed.and_then(|call| call.meets(&resolved.sts, &resolved.plan.user.key_id));
-            if let Some(error) = failed {
-                return Err(self.login_call(resolved, resolved.duration(lasting)?).explain(error));
+            if let Some(call) = place.failed() {
+                let duration = resolved.duration(lasting)?;
+                if let Some(error) = call.meets(&resolved.sts, &resolved.plan.user.key_id, Some(duration)) {
+                    return Err(self.login_call(resolved, duration).explain(error));
+                }
             }
             started_process |= self.start_source(resolved, ask, wanted, lasting);
             let failure = match place.refusal() {

@@ -122,11 +122,11 @@ impl Sessions {
             Endpoint::new(&self.environment, Service::Iam, &plan.user.profile, &plan.user.target, partition)?;
         let signer = Signer::from(self.open_key(files, &plan.user, Unlock::Never).await?);
         let call = IamCall::ListMfaDevices { user: None };
-        let failed = inside.failed().and_then(|call| call.meets(&endpoint, &signer.access_key_id));
+        let failed = inside.failed().and_then(|call| call.meets(&endpoint, &signer.access_key_id, None));
         let listed = match failed {
             Some(error) => Err(error),
             None => self.aws.iam(&endpoint, &signer, &call).await.inspect_err(|error| {
-                inside.fail(FailedCall::without_code(&endpoint, &signer, error));
+                inside.fail(FailedCall::without_code(&endpoint, &signer, None, error));
             }),
         };
         let devices = match listed {
