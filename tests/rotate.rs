@@ -429,6 +429,33 @@ fn without_a_session_a_code_is_asked_for_and_nothing_is_begun_without_one() {
 }
 
 #[test]
+fn a_profile_that_has_the_same_key_from_the_keyring_has_the_new_one_from_there() {
+    let mut sandbox = Sandbox::new();
+    let bus = Bus::start(&mut sandbox);
+    let keyring = Keyring::start(&sandbox, &bus);
+    let (old, key) = (sandbox.alice.access_key_id.clone(), key_of(&sandbox.alice));
+    let serial = &sandbox.serial;
+    sandbox.write(".aws/credentials", &format!("[ops]\n{key}mfa_serial = {serial}\n"));
+    assert_eq!(sandbox.run(&["keys", "import", "--keyring", "--profile", "ops"]).status, 0);
+    // And one with a key of its own in the clear, which wins over what it had from the keyring.
+    let own = "aws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n";
+    let shadowed = format!("[shadowed]\n{own}mfa_agent_keyring_key = {old}\n");
+    sandbox.write(".aws/credentials", &format!("{}[dev]\n{key}{shadowed}", credentials(&sandbox)));
+    sandbox.log_in("dev");
+
+    let run = rotate(&sandbox);
+    assert_eq!(run.status, 0, "{run:?}");
+    let (new, secret) = stored(&sandbox, "dev");
+    assert_ne!(new, old);
+    assert!(credentials(&sandbox).contains(&format!("mfa_agent_keyring_key = {new}\n")), "{run:?}");
+    assert_eq!(keyring.lookup("access-key-id", &new), secret);
+    assert_eq!(keyring.lookup("access-key-id", &old), "", "the old one is out");
+    assert!(credentials(&sandbox).ends_with(&shadowed), "what rests on another key stays");
+    let run = sandbox.run(&["login", "ops", "--force", "--code", &sandbox.code()]);
+    assert_eq!(run.status, 0, "{run:?}");
+}
+
+#[test]
 fn a_key_of_the_keyring_is_replaced_there_and_its_secret_stays_nowhere_else() {
     let mut sandbox = Sandbox::new();
     let bus = Bus::start(&mut sandbox);

@@ -17,6 +17,9 @@ const ROTATION: &str = "mfa_agent_rotation";
 /// The id of the key that was replaced, until it is put away.
 const PREVIOUS: &str = "mfa_agent_previous_key";
 
+/// Where a key may stand; the first wins.
+const KINDS: [Kind; 2] = [Kind::Credentials, Kind::Config];
+
 /// A profile's long-term key.
 pub struct Stored {
     file: PathBuf,
@@ -45,18 +48,20 @@ pub enum Note {
 impl Stored {
     /// The key of a profile.
     pub fn find(profile: &str) -> Result<Self, Failure> {
-        // As the agent reads it: the credentials file before the other, and a key in the clear before the keyring's.
-        for kind in [Kind::Credentials, Kind::Config] {
-            let file = aws_file::path(kind)?;
-            let document = aws_file::read(&file, kind)?;
-            let section = section(&document, &file, profile)?;
-            let key = AccessKey::plaintext(&document, &file, &section)?;
-            let (id, keyring) = match key {
-                Some(key) => (Some(key.id().to_owned()), false),
-                None => (aws_file::get(&document, &file, &section, KEYRING_KEY)?, true),
-            };
-            if let Some(id) = id {
-                return Ok(Self { file, kind, section, id, keyring });
+        // As the agent reads it: a key in the clear before the keyring's, the credentials file before the other.
+        for keyring in [false, true] {
+            for kind in KINDS {
+                let file = aws_file::path(kind)?;
+                let document = aws_file::read(&file, kind)?;
+                let section = section(&document, &file, profile)?;
+                let id = if keyring {
+                    aws_file::get(&document, &file, &section, KEYRING_KEY)?
+                } else {
+                    AccessKey::plaintext(&document, &file, &section)?.map(|key| key.id().to_owned())
+                };
+                if let Some(id) = id {
+                    return Ok(Self { file, kind, section, id, keyring });
+                }
             }
         }
         let file = aws_file::path(Kind::Credentials)?;
@@ -113,21 +118,21 @@ impl Stored {
     /// Puts another key in its place, in all sections that have it, in one step, and notes that this one is to be put
     /// away. Its id comes back.
     pub fn replace(&mut self, agent: &Agent, new: &AccessKey) -> Result<String, Failure> {
-        if self.keyring {
+        if self.is_in_keyring()? {
             keyring::store(agent, new)?;
         }
         aws_file::edit(&self.file, self.kind, |document| {
             let sections = with_key(document, &self.file, &self.id);
-            if !sections.contains(&self.section) {
+            if !sections.iter().any(|(section, _)| *section == self.section) {
                 let place = format!("[{}] of {}", self.section, self.file.display());
                 return Err(Failure::new(Exit::Configuration, format!("{place} was changed meanwhile"))
                     .hint("see what it has, and run the same again: mfa-agent keys list"));
             }
-            for section in sections {
-                if aws_file::is_set(document, &self.file, &section, "aws_access_key_id")? {
-                    new.set(document, &self.file, &section)?;
-                } else {
+            for (section, keyring) in sections {
+                if keyring {
                     set_keyring_key(document, &self.file, &section, new.id())?;
+                } else {
+                    new.set(document, &self.file, &section)?;
                 }
             }
             aws_file::remove(document, &self.file, &self.section, ROTATION)?;
@@ -148,11 +153,9 @@ impl Stored {
             return Ok(());
         }
         aws_file::edit(&file, kind, |document| {
-            for section in with_key(document, &file, previous) {
+            for (section, keyring) in with_key(document, &file, previous) {
                 match key {
-                    Some(key) if aws_file::is_set(document, &file, &section, "aws_access_key_id")? => {
-                        key.set(document, &file, &section)?;
-                    }
+                    Some(key) if !keyring => key.set(document, &file, &section)?,
                     _ => set_keyring_key(document, &file, &section, &self.id)?,
                 }
             }
@@ -162,28 +165,42 @@ impl Stored {
 
     /// Takes a key that is deleted out of the keyring, if that is where keys are.
     pub fn forget(&self, agent: &Agent, id: &str) -> Result<(), Failure> {
-        if self.keyring { keyring::forget(agent, id) } else { Ok(()) }
+        if self.is_in_keyring()? { keyring::forget(agent, id) } else { Ok(()) }
+    }
+
+    /// Whether a profile has the key from the keyring: this one, or another where this one has it in the clear.
+    fn is_in_keyring(&self) -> Result<bool, Failure> {
+        for kind in KINDS {
+            let file = aws_file::path(kind)?;
+            let sections = with_key(&aws_file::read(&file, kind)?, &file, &self.id);
+            if sections.iter().any(|(_, keyring)| *keyring) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
 /// A section that has a key, of either file.
 pub fn section_with(id: &str) -> Result<Option<String>, Failure> {
-    for kind in [Kind::Credentials, Kind::Config] {
+    for kind in KINDS {
         let file = aws_file::path(kind)?;
-        if let Some(section) = with_key(&aws_file::read(&file, kind)?, &file, id).into_iter().next() {
+        if let Some((section, _)) = with_key(&aws_file::read(&file, kind)?, &file, id).into_iter().next() {
             return Ok(Some(section));
         }
     }
     Ok(None)
 }
 
-/// The sections that have a key, or name it in the keyring.
-fn with_key(document: &Document, file: &Path, id: &str) -> Vec<String> {
-    let mut names = document.profiles();
-    names.retain(|name| {
-        ["aws_access_key_id", KEYRING_KEY]
-            .into_iter()
-            .any(|setting| aws_file::get(document, file, name, setting).ok().flatten().as_deref() == Some(id))
-    });
-    names
+/// The sections that rest on a key, and whether it is in the keyring: one in the clear wins over that.
+fn with_key(document: &Document, file: &Path, id: &str) -> Vec<(String, bool)> {
+    let rests = |section: String| {
+        let get = |setting| aws_file::get(document, file, &section, setting).ok().flatten();
+        let (held, keyring) = match get("aws_access_key_id") {
+            Some(held) => (held, false),
+            None => (get(KEYRING_KEY)?, true),
+        };
+        (held == id).then_some((section, keyring))
+    };
+    document.profiles().into_iter().filter_map(rests).collect()
 }
