@@ -5,6 +5,7 @@ use std::io::Read;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use protocol::{Reply, Request};
@@ -156,13 +157,15 @@ fn while_somebody_is_asked_or_waits_it_stays() {
     let (clock, pid) = start(&mut sandbox);
     let terminal = sandbox.terminal(&["env", "dev"]);
     terminal.wait_for("MFA code for dev");
-    let waits = sandbox.client(["env", "dev", "--no-prompt"]).spawn();
+    let mut waits = sandbox.client(["credential-process", "dev"]);
+    let mut waits = waits.stdout(Stdio::null()).spawn().unwrap();
+    sandbox.wait_for_line(2);
     pass(&sandbox, &clock, pid, 2 * SPAN);
     assert!(stays(pid));
     terminal.type_in(&sandbox.code());
     let run = terminal.finish();
     assert_eq!(run.status, 0, "{run:?}");
-    waits.unwrap().wait().unwrap();
+    assert!(waits.wait().unwrap().success());
 }
 
 #[test]
