@@ -38,10 +38,11 @@ use crate::environment::Environment;
 use crate::journal::Peer;
 use crate::lease::Told;
 use crate::notify::Desktop;
+use crate::platform::Fingerprint;
 use crate::profile::{self, ConfigFiles};
 use crate::questions::{Place, Questions};
 use crate::sealed::Sealer;
-use crate::sts::{Aws, Issued, Signer, rfc3339};
+use crate::sts::{Aws, Issued, Limits, Signer, rfc3339};
 use crate::turnstile::Turnstile;
 use crate::vault::{Held, SessionKey};
 pub use granted::not_configured;
@@ -172,9 +173,11 @@ impl Sessions {
     }
 
     /// Does from here on what the person configured.
-    pub fn obey(&self, configuration: &Configuration) {
-        let rules = Rules::from(configuration);
+    fn obey(&self, fingerprint: Option<Fingerprint>, configuration: &Arc<Configuration>) {
+        self.aws.set_limits(Limits::from(&**configuration));
+        let rules = Rules::from(&**configuration);
         let mut state = self.state();
+        state.configuration = Some((fingerprint, configuration.clone()));
         if state.rules != rules {
             state.rules = rules;
             drop(state);
@@ -337,6 +340,7 @@ impl Sessions {
     pub fn read_anew(&self) {
         let mut state = self.state();
         state.files = None;
+        state.configuration = None;
         state.devices.clear();
         state.journal.note(Now::read(), &Peer::default(), "SIGHUP: the files are read anew".to_owned());
         drop(state);

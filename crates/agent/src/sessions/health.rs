@@ -3,7 +3,6 @@
 use protocol::Health;
 
 use super::Sessions;
-use crate::configuration::Configuration;
 use crate::endpoint::foreign;
 use crate::profile::ServiceEndpoints;
 use crate::{keyring, logind, notify, prompter};
@@ -12,7 +11,7 @@ impl Sessions {
     /// Takes a look at all of it. Calls nobody at AWS, and starts nothing.
     pub async fn health(&self, replaced: bool) -> Health {
         let configuration = self.configuration();
-        let waits = configuration.as_ref().is_ok_and(Configuration::locks);
+        let waits = configuration.as_ref().is_ok_and(|configuration| configuration.locks());
         let variables = self.environment.shown().iter();
         let mut endpoints: Vec<(String, String)> = variables
             .filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL"))

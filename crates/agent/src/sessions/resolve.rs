@@ -13,8 +13,9 @@ use crate::environment::Service;
 use crate::explain::Call;
 use crate::failed_call::FailedCall;
 use crate::keyring::Unlock;
+use crate::platform;
 use crate::profile::{self, ConfigFiles, Plan, ROLE_BOUNDS, ROLE_SECONDS, Serial};
-use crate::sts::{CallError, Limits, Signer};
+use crate::sts::{CallError, Signer};
 use crate::vault::{Role, SessionKey};
 
 /// How long an MFA session lasts unless somebody says otherwise: STS's own default, in seconds.
@@ -25,7 +26,7 @@ const DEFAULT_SECONDS: u32 = 43_200;
 pub struct Resolved {
     pub plan: Plan,
     pub files: Arc<ConfigFiles>,
-    pub configuration: Configuration,
+    pub configuration: Arc<Configuration>,
     pub serial: String,
     pub root: SessionKey,
     pub sts: Endpoint,
@@ -54,7 +55,7 @@ impl Sessions {
     /// Works out which session a plan comes down to.
     pub(super) async fn resolve_plan(
         &self,
-        configuration: Configuration,
+        configuration: Arc<Configuration>,
         files: Arc<ConfigFiles>,
         plan: Plan,
         leased: bool,
@@ -73,7 +74,8 @@ impl Sessions {
     /// What shells are given with a profile beside its credentials, so that it can be taken back: known even where
     /// the profile cannot work any more.
     pub async fn given(&self, profile: &str) -> Result<Reply, Refusal> {
-        let variables = self.configuration()?.profile.remove(profile).unwrap_or_default().env;
+        let configuration = self.configuration()?;
+        let variables = configuration.profile.get(profile).map(|own| own.env.clone()).unwrap_or_default();
         Ok(Reply::Given { region: profile::region(&*self.files().await?, profile), variables })
     }
 
@@ -94,15 +96,22 @@ impl Sessions {
     /// The profile where none is named: the configured one, else `default` where the files have it.
     pub fn default_profile(&self, files: &ConfigFiles) -> Result<String, Refusal> {
         let fallback = ["default", "default-long-term"].iter().any(|name| files.section(name).is_some());
-        let configured = self.configuration()?.default_profile;
+        let configured = self.configuration()?.default_profile.clone();
         configured.or(fallback.then(|| "default".to_owned())).ok_or(Refusal::NoProfile)
     }
 
     /// As it is now, and obeyed from here on.
-    pub(super) fn configuration(&self) -> Result<Configuration, Refusal> {
-        let configuration = Configuration::read(self.own_config_file.as_deref())?;
-        self.aws.set_limits(Limits::from(&configuration));
-        self.obey(&configuration);
+    pub(super) fn configuration(&self) -> Result<Arc<Configuration>, Refusal> {
+        let file = self.own_config_file.as_deref();
+        // Before the contents: a change in between is seen at the next look.
+        let fingerprint = file.and_then(platform::fingerprint);
+        if let Some((known, configuration)) = &self.state().configuration
+            && *known == fingerprint
+        {
+            return Ok(configuration.clone());
+        }
+        let configuration = Arc::new(Configuration::read(file)?);
+        self.obey(fingerprint, &configuration);
         Ok(configuration)
     }
 

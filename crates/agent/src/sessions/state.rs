@@ -14,12 +14,13 @@ use super::recent::Recent;
 use super::unused::Uses;
 use crate::clock::{Deadline, Now};
 use crate::codes::Codes;
-use crate::configuration::{LockOn, Rules};
+use crate::configuration::{Configuration, LockOn, Rules};
 use crate::granted::Sockets;
 use crate::journal::{Journal, Peer};
 use crate::lease::{Leases, Told};
 use crate::live::Grants;
 use crate::notify::{Notices, Screen};
+use crate::platform::Fingerprint;
 use crate::profile::ConfigFiles;
 use crate::vault::{SessionKey, Vault};
 
@@ -30,6 +31,9 @@ use crate::vault::{SessionKey, Vault};
 pub struct State {
     #[serde(skip)]
     pub(super) files: Option<Arc<ConfigFiles>>,
+    /// What the person configured, and the file that says so, as it was.
+    #[serde(skip)]
+    pub(super) configuration: Option<(Option<Fingerprint>, Arc<Configuration>)>,
     /// The one device of a key, as IAM named it.
     pub(super) devices: BTreeMap<String, String>,
     /// Whose place a long-term key took, by the ids of both: the sessions of a user go on under the first one's.
