@@ -11,7 +11,6 @@ use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use interprocess::local_socket::tokio::Listener;
@@ -330,6 +329,7 @@ fn say(mut to: impl Write, words: &str, status: u8) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::thread;
 
     use super::*;
 
