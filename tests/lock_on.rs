@@ -67,6 +67,9 @@ fn a_profile_locks_by_itself_while_its_session_is_held() {
     logind.lock("own");
     sandbox.log_in("dev");
     wait_until("the machine waits for the agent", || logind.waits());
+    // The code would have unlocked what was locked.
+    let log = sandbox.run(&["agent", "log"]).stdout;
+    assert!(!log.contains("the screen is locked"), "{log}");
     assert!(!is_locked(&sandbox));
     logind.lock("own");
     wait_for_lock(&sandbox, "the screen is locked");
@@ -139,9 +142,9 @@ fn it_locks_when_nobody_was_there_for_long_enough() {
             (now - seconds) * 1_000_000
         ));
     };
-    idle_since(1_799);
+    idle_since(1_794);
     logind.changes("{'IdleHint': <false>}");
-    idle_since(1_797);
+    idle_since(1_792);
     assert!(!is_locked(&sandbox));
     wait_for_lock(&sandbox, "nobody is there");
 }
