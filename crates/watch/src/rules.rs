@@ -105,8 +105,8 @@ fn judge_environment(secrets: &Secrets, process: &Process) -> Vec<Leak> {
 }
 
 /// Our client writes a key into AWS's credentials file, when it is asked to, with nobody else reading it, and nowhere
-/// else; nor is any other secret there. Others may have their own in files of a home; in the runtime folder, in logs, and outside of a sandbox
-/// nobody has one.
+/// else but where a rotated one stood; nor is any other secret there. Others may have their own in files of a home; in
+/// the runtime folder, in logs, and outside of a sandbox nobody has one.
 pub fn judge_file(secrets: &Secrets, file: &Written<'_>) -> Option<Leak> {
     let ours = file.writer.is_some_and(Process::is_ours);
     let mut found = secrets.find(file.contents);
